@@ -1,0 +1,18 @@
+-- The people whose HR row changed in the window. Edit this for your own warehouse; keep the two bound
+-- parameters and give every column that mapping.yaml names.
+-- Return people who are no longer interested too: an interest that is taken back before the call stops it.
+-- A row without a date of change belongs to no window; returning it lets the checks name it instead of losing it.
+select
+    employee_id,
+    personnel_number,
+    first_name,
+    last_name,
+    work_email,
+    language_code,
+    contract_type,
+    company_code,
+    bike_interest,
+    changed_at
+from hr.employee
+where (changed_at >= :since and changed_at < :until)
+   or changed_at is null

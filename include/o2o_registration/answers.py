@@ -1,0 +1,164 @@
+"""The one reading of o2o's answers: status and body -> what it proves -> what we do.
+
+Change READINGS when o2o says more than `user.login`'s documentation does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+MAX_RETRY_AFTER = 24 * 3600.0
+"""Seconds. A longer Retry-After is more likely a mistake than a plan; nobody should wait a year for it."""
+MAX_WORDS = 300
+NO_REGISTRATION = "the answer does not say that the person is registered"
+
+
+class Outcome(StrEnum):
+    """What became of one call."""
+
+    CREATED = "created"
+    EXISTING = "existing"
+    REJECTED = "rejected"
+    IN_DOUBT = "in_doubt"
+    NOT_SENT = "not_sent"
+    """The call provably never reached o2o."""
+    BUSY = "busy"
+    """o2o refused to process it now."""
+    WRONG_TOKEN = "wrong_token"  # noqa: S105 - an outcome's name
+    WRONG_ADDRESS = "wrong_address"
+
+
+STOPS_RUN = frozenset({Outcome.WRONG_TOKEN, Outcome.WRONG_ADDRESS})
+REPEATABLE = frozenset({Outcome.NOT_SENT, Outcome.BUSY, *STOPS_RUN})
+"""Provably without effect, so that the same person may be called again."""
+
+# outcome -> the registration's status
+STATUS = {
+    Outcome.CREATED: "created",
+    Outcome.EXISTING: "existing",
+    Outcome.REJECTED: "rejected",
+    Outcome.IN_DOUBT: "in_doubt",
+    **{outcome: "pending" for outcome in REPEATABLE},
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Statuses from `low` to `high`, whose body says `success` (None: whatever it says), mean `outcome`."""
+
+    low: int
+    high: int
+    success: bool | None
+    outcome: Outcome
+
+
+# the first that fits counts
+READINGS = (
+    Reading(201, 201, True, Outcome.CREATED),
+    Reading(200, 200, True, Outcome.EXISTING),
+    Reading(300, 399, None, Outcome.WRONG_ADDRESS),
+    Reading(401, 401, None, Outcome.WRONG_TOKEN),
+    Reading(403, 403, None, Outcome.WRONG_TOKEN),
+    Reading(404, 405, None, Outcome.WRONG_ADDRESS),
+    Reading(429, 429, None, Outcome.BUSY),
+    Reading(503, 503, None, Outcome.BUSY),
+    Reading(400, 499, None, Outcome.REJECTED),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back of one call: either a status with its (bounded) body, or none of both and the reason."""
+
+    outcome: Outcome
+    detail: str
+    http_status: int | None = None
+    body: str | None = None
+    retry_after: float | None = None
+    milliseconds: int = 0
+
+
+def read_answer(
+    status: int,
+    body: bytes,
+    retry_after: str | None = None,
+    personal: tuple[str, ...] = (),
+    now: datetime | None = None,
+) -> Answer:
+    """Read an answer that arrived whole. What no line of READINGS knows is in doubt.
+
+    `personal` are the values that o2o's words must not repeat.
+    """
+    document = _json(body)
+    success = document.get("success") if isinstance(document, dict) else None
+    outcome = next(
+        (
+            reading.outcome
+            for reading in READINGS
+            if reading.low <= status <= reading.high
+            # 1 equals True, and is not what o2o documents
+            and (reading.success is None or reading.success is success)
+        ),
+        Outcome.IN_DOUBT,
+    )
+    return Answer(
+        outcome=outcome,
+        detail=_detail(outcome, status, document, personal),
+        http_status=status,
+        body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        retry_after=seconds_to_wait(retry_after, now) if outcome is Outcome.BUSY else None,
+    )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _detail(outcome: Outcome, status: int, document: Any, personal: tuple[str, ...]) -> str:
+    words = redact(_words(document), *personal)[:MAX_WORDS]
+    if outcome is Outcome.IN_DOUBT and 200 <= status < 300:
+        words = NO_REGISTRATION if document is not None else "the answer is no JSON"
+    return f"HTTP {status}" + (f": {words}" if words else "")
+
+
+def _words(document: Any) -> str:
+    """o2o's own sentence, wherever its undocumented error bodies keep it."""
+    if not isinstance(document, dict):
+        return ""
+    for key in ("result", "error", "message", "errors", "detail"):
+        value = document.get(key)
+        if value:
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ""
+
+
+def redact(text: str, *personal: str) -> str:
+    """The text without e-mail addresses, the given personal values and control characters."""
+    text = re.sub(r"[^\s@\"'<>(){}\[\],;:]+@[^\s@\"'<>(){}\[\],;]+", "[e-mail]", text)
+    for value in sorted(filter(None, personal), key=len, reverse=True):
+        text = re.sub(re.escape(value), "[personal]", text, flags=re.IGNORECASE)
+    return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime | None = None) -> float | None:
+    """Retry-After in seconds, given as seconds or as a date; None when absent or absurd, never above a day."""
+    if not retry_after:
+        return None
+    text = retry_after.strip()
+    if re.fullmatch(r"\d{1,12}", text, re.ASCII):
+        return min(float(text), MAX_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return min(max(0.0, (at - (now or datetime.now(UTC))).total_seconds()), MAX_RETRY_AFTER)

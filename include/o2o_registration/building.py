@@ -1,0 +1,179 @@
+"""`candidate` -> `registration`: the checked rows become people to be registered, `pending`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from o2o_registration.config import SOURCE_FIELDS, Config
+from o2o_registration.payloads import build_payload
+from o2o_registration.progress import Progress
+from o2o_registration.text import clean
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Built:
+    """Rows by fate; `known` are those that an overlapping run had already taken."""
+
+    registered: int
+    known: int
+    quarantined: int
+    employee_ids: tuple[str, ...]
+    """Of the registered, at most SHOWN: for a dry run's log."""
+
+
+SHOWN = 1000
+
+
+def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False) -> Built:
+    """Upsert a `pending` registration per passed candidate; a dry run rolls everything back."""
+    with ledger.connect() as connection, connection.begin() as transaction:
+        # two overlapping runs must not both find the same e-mail address free
+        connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_build'))"))
+        _stage(connection, config, run_id)
+        taken = _quarantine_taken(connection, config, run_id)
+        staged = connection.scalar(sa.text("select count(*) from built")) or 0
+        registered = _upsert(connection, run_id)
+        result = Built(registered, staged - registered, taken, _shown(connection))
+        if dry_run:
+            transaction.rollback()
+        else:
+            _forget_quarantine(connection)
+            _settle_candidates(connection, run_id, result)
+    if dry_run:
+        with ledger.begin() as connection:
+            _settle_candidates(connection, run_id, result)
+    return result
+
+
+def _settle_candidates(connection: sa.Connection, run_id: str, built: Built) -> None:
+    """Count the candidates and drop them, in one transaction: a second try of this task counts nothing twice."""
+    connection.execute(
+        sa.text("""
+            update o2o.run_summary
+            set registered = registered + :registered, known = known + :known, quarantined = quarantined + :taken
+            where run_id = :run_id
+        """),
+        {"registered": built.registered, "known": built.known, "taken": built.quarantined, "run_id": run_id},
+    )
+    connection.execute(
+        sa.text("delete from o2o.candidate where run_id = :run_id and reasons is null"), {"run_id": run_id}
+    )
+
+
+def _stage(connection: sa.Connection, config: Config, run_id: str) -> None:
+    connection.execute(
+        sa.text("""
+            create temporary table built (
+                employee_id text, email_key text, payload jsonb, fingerprint text, row_no bigint, done boolean
+            ) on commit drop
+        """)
+    )
+    names = ", ".join(SOURCE_FIELDS)
+    rows = connection.execute(
+        sa.text(f"""
+            select {names}, email_key, fingerprint, row_no
+            from o2o.candidate where run_id = :run_id and reasons is null
+        """),  # noqa: S608 - the names are constants
+        {"run_id": run_id},
+        execution_options={"yield_per": config.settings.window.chunk_rows},
+    )
+    progress = Progress(log, "Building payloads")
+    for chunk in rows.partitions():
+        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+        with cursor, cursor.copy(
+            "copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin"
+        ) as copy:
+            for row in chunk:
+                payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
+                copy.write_row((clean(row[0]), row[-3], json.dumps(payload, ensure_ascii=False), row[-2], row[-1]))
+        progress.add(len(chunk))
+
+
+def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) -> int:
+    """An overlapping run may have registered the address since the check."""
+    reason = [{"code": "email_taken", "words": "Another employee is registered with this e-mail address."}]
+    moved = connection.execute(
+        sa.text("""
+            with taken as (
+                delete from built b
+                where exists (
+                    select from o2o.registration r
+                    where r.email_key = b.email_key and r.employee_id <> b.employee_id
+                      and r.status not in ('rejected', 'withdrawn'))
+                returning row_no
+            )
+            update o2o.candidate set reasons = cast(:reason as jsonb)
+            where run_id = :run_id and row_no in (select row_no from taken)
+        """),
+        {"reason": json.dumps(reason), "run_id": run_id},
+    ).rowcount
+    if moved:
+        quarantine(connection, run_id, config.mapping.fingerprint)
+    return moved
+
+
+def _upsert(connection: sa.Connection, run_id: str) -> int:
+    return connection.execute(
+        sa.text("""
+            insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
+            select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
+            on conflict (employee_id) do update set
+                status = 'pending', email_key = excluded.email_key, payload = excluded.payload,
+                fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
+                failures = 0, resends = 0, held_by = null, detail = null, updated_at = now()
+            -- what another run did to this person since we read the warehouse is newer than what we read
+            where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
+              and (registration.status in ('rejected', 'withdrawn')
+                   or registration.status in ('pending', 'held') and registration.resends = 0
+                      and registration.fingerprint <> excluded.fingerprint)
+        """),
+        {"run_id": run_id},
+    ).rowcount
+
+
+def _shown(connection: sa.Connection) -> tuple[str, ...]:
+    ids: Any = connection.scalars(
+        sa.text("select employee_id from built order by employee_id limit :n"), {"n": SHOWN}
+    )
+    return tuple(ids)
+
+
+def _forget_quarantine(connection: sa.Connection) -> None:
+    """Only here, with the registration: an earlier delete would lose the person in a crash between the two."""
+    connection.execute(
+        sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)")
+    )
+
+
+def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int:
+    """Copy a run's failed candidates to `quarantine`, in place of what was known of the same employees.
+
+    `rules` None: the whole batch was stopped, so the rows are looked at again by every run.
+    """
+    connection.execute(
+        sa.text("""
+            delete from o2o.quarantine q
+            using o2o.candidate c
+            where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
+        """),
+        {"run_id": run_id},
+    )
+    fields = ", ".join(f"'{name}', {name}" for name in (*SOURCE_FIELDS, "changed_at"))
+    return connection.execute(
+        sa.text(f"""
+            insert into o2o.quarantine
+                (source_key, fingerprint, employee_id, email_key, row, reasons, rules, run_id)
+            select source_key, fingerprint, nullif(employee_id, ''), email_key, jsonb_build_object({fields}),
+                   reasons, :rules, run_id
+            from o2o.candidate
+            where run_id = :run_id and reasons is not null
+        """),  # noqa: S608 - the fields are constants
+        {"run_id": run_id, "rules": rules},
+    ).rowcount

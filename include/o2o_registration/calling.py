@@ -1,0 +1,80 @@
+"""One call: sends a payload once, reads a bounded answer, and says what is proved about it. Never raises."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import aiohttp
+
+from o2o_registration.answers import Answer, Outcome, read_answer
+from o2o_registration.payloads import Payload
+
+Send = Callable[[Payload], Awaitable[aiohttp.ClientResponse]]
+"""Sends one POST and gives the response with its body unread, redirects not followed, nothing repeated."""
+
+# The first that fits counts. What is not named here may have been sent: unknown.
+_PROVABLY_NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "TLS: o2o's certificate was not accepted"),
+    (aiohttp.ClientConnectorSSLError, "TLS handshake failed"),
+    (aiohttp.ClientConnectorDNSError, "the host name was not found"),
+    (aiohttp.ClientProxyConnectionError, "the proxy was not reached"),
+    (aiohttp.ClientConnectorError, "the connection was not accepted"),
+    (aiohttp.ConnectionTimeoutError, "connecting took too long"),
+)
+_UNKNOWN: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no whole answer in time"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed before an answer"),
+    (aiohttp.ClientPayloadError, "the answer broke off"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
+    (aiohttp.ClientOSError, "the connection broke"),
+)
+
+
+async def call(send: Send, payload: Payload, seconds: float, max_bytes: int) -> Answer:
+    """Make one call within `seconds`, reading at most `max_bytes` of the answer."""
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(seconds):
+            answer = await _exchange(send, payload, max_bytes)
+    except Exception as error:  # noqa: BLE001 - whatever happened, the attempt must be closed with what it proves
+        answer = classify(error)
+    return replace(answer, milliseconds=int((time.monotonic() - started) * 1000))
+
+
+async def _exchange(send: Send, payload: Payload, max_bytes: int) -> Answer:
+    response = await send(payload)
+    try:
+        body = bytearray()
+        while len(body) <= max_bytes:
+            piece = await response.content.read(max_bytes + 1 - len(body))
+            if not piece:
+                break
+            body += piece
+        whole = len(body) <= max_bytes
+        user = payload["user"]
+        answer = read_answer(
+            response.status,
+            bytes(body[:max_bytes]),
+            response.headers.get("Retry-After"),
+            personal=(user["Email"], user["FirstName"], user["LastName"]),
+        )
+    finally:
+        # an answer read to its end has freed its connection already; any other must not be used again
+        response.close()
+    if whole or answer.outcome not in (Outcome.CREATED, Outcome.EXISTING):
+        return answer
+    return replace(answer, outcome=Outcome.IN_DOUBT, detail=f"the answer is longer than {max_bytes} bytes")
+
+
+def classify(error: BaseException) -> Answer:
+    """What an exception of the HTTP client proves. Its own text is not used: it may quote what was sent."""
+    for kind, words in _PROVABLY_NOT_SENT:
+        if isinstance(error, kind):
+            return Answer(Outcome.NOT_SENT, words)
+    for kind, words in _UNKNOWN:
+        if isinstance(error, kind):
+            return Answer(Outcome.IN_DOUBT, words)
+    return Answer(Outcome.IN_DOUBT, f"the call ended with {type(error).__name__}")

@@ -1,0 +1,233 @@
+"""The files that people edit: settings, mapping and the extract's SQL, validated on load.
+
+Source: the folder named by O2O_CONFIG_DIR, by default `include/config`. Raises ConfigurationError naming file,
+key and remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from o2o_registration.errors import ConfigurationError
+from o2o_registration.text import comparable
+
+SOURCE_FIELDS = (
+    "employee_id",
+    "personnel_number",
+    "first_name",
+    "last_name",
+    "email",
+    "language",
+    "contract_type",
+    "company",
+)
+"""The text fields of a source row, in the order in which every module lists them."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class WindowSettings(_Strict):
+    lookback_hours: Annotated[float, Field(ge=0)] = 24
+    chunk_rows: Count = 20_000
+
+    @property
+    def lookback(self) -> timedelta:
+        return timedelta(hours=self.lookback_hours)
+
+
+class QualitySettings(_Strict):
+    max_bad_share: Share = 0.25
+    min_rows: Count = 20
+
+
+class FuseSettings(_Strict):
+    max_people: Count = 500
+    times_usual: Annotated[float, Field(ge=1)] = 10
+    min_people: Count = 50
+    answer_hours: Seconds = 12
+
+
+class DeliverySettings(_Strict):
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 64
+    calls_per_second: Seconds = 50
+    connect_seconds: Seconds = 5
+    read_seconds: Seconds = 30
+    max_answer_bytes: Annotated[int, Field(ge=1024, le=10_000_000)] = 65_536
+    claim_batch: Annotated[int, Field(ge=1, le=10_000)] = 200
+    breaker_failures: Count = 5
+    breaker_seconds: Seconds = 60
+    max_wait_seconds: Annotated[float, Field(ge=0)] = 90
+    backoff_seconds: Annotated[float, Field(ge=0)] = 60
+
+    @property
+    def call_seconds(self) -> float:
+        """The longest that one call can last, from its start to its last byte."""
+        return self.connect_seconds + self.read_seconds
+
+
+class InDoubtSettings(_Strict):
+    policy: Literal["resend", "hold"] = "resend"
+    cool_down_minutes: Annotated[float, Field(ge=0)] = 15
+    warn_at: Count = 10
+
+    @property
+    def cool_down(self) -> timedelta:
+        return timedelta(minutes=self.cool_down_minutes)
+
+
+class Settings(_Strict):
+    window: WindowSettings = WindowSettings()
+    quality: QualitySettings = QualitySettings()
+    fuse: FuseSettings = FuseSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    in_doubt: InDoubtSettings = InDoubtSettings()
+
+
+def _by_comparable_key(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    keys: dict[str, str] = {}
+    for key in value:
+        if not isinstance(key, str):
+            raise ValueError(f"the key {key!r} is not text; put it between quotes")
+        if comparable(key) in keys:
+            raise ValueError(f"the keys {keys[comparable(key)]!r} and {key!r} mean the same; keep one of them")
+        keys[comparable(key)] = key
+    return {comparable(key): code for key, code in value.items()}
+
+
+
+
+
+class Columns(_Strict):
+    """Our field -> the column's name in the extract's result."""
+
+    employee_id: str
+    personnel_number: str
+    first_name: str
+    last_name: str
+    email: str
+    language: str
+    contract_type: str
+    company: str
+    interested: str
+    changed_at: str
+
+    @model_validator(mode="after")
+    def _no_column_twice(self) -> Columns:
+        names = list(self.model_dump().values())
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the columns {twice} are named for more than one field; each field needs its own")
+        return self
+
+
+class Mapping(_Strict):
+    """HR's words -> o2o's. Keys are in comparable form."""
+
+    columns: Columns
+    languages: Annotated[dict[str, Literal["NL", "FR", "EN"]], BeforeValidator(_by_comparable_key)]
+    contract_types: Annotated[dict[str, Literal["clerk", "worker"]], BeforeValidator(_by_comparable_key)]
+    bike_plans: Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_by_comparable_key)]
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Mapping:
+        for name in ("languages", "bike_plans"):
+            if not getattr(self, name):
+                raise ValueError(f"'{name}' is empty: every row would fail; name at least one entry")
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when the mapping does: a row that failed under the old one deserves another look."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Config:
+    settings: Settings
+    mapping: Mapping
+    extract_sql: str
+
+
+def config_dir() -> Path:
+    return Path(os.environ.get("O2O_CONFIG_DIR") or Path(__file__).resolve().parent.parent / "config")
+
+
+def load_config(folder: Path | None = None) -> Config:
+    """Read and validate the three files. Raises ConfigurationError."""
+    folder = folder or config_dir()
+    return Config(
+        settings=_model(Settings, folder / "settings.yaml"),
+        mapping=_model(Mapping, folder / "mapping.yaml"),
+        extract_sql=_sql(folder / "interested_employees.sql"),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path} is missing. Restore it, or point O2O_CONFIG_DIR at the folder that has it."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. It must be a UTF-8 text file.") from None
+
+
+def _model(model: type[Model], path: Path) -> Model:
+    try:
+        content = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is not None and not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold 'key: value' entries, not a {type(content).__name__}.")
+    try:
+        return model.model_validate(content or {})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(path, error)) from None
+
+
+_REMEDIES = {
+    "missing": "add it",
+    "extra_forbidden": "no such key: remove it or mend its spelling",
+}
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        text = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"  {key}: {text}; {_REMEDIES.get(problem['type'], 'mend the value')}")
+    return f"{path} does not fit:\n" + "\n".join(lines)
+
+
+def _sql(path: Path) -> str:
+    sql = _text(path)
+    uncommented = re.sub(r"--[^\n]*", "", sql)
+    for parameter in (":since", ":until"):
+        if not re.search(rf"(?<!:){parameter}\b", uncommented):
+            raise ConfigurationError(
+                f"{path} does not use the bound parameter {parameter}. Without it a run reads the wrong window;"
+                " put it where the date of change is compared."
+            )
+    return sql

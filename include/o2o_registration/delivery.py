@@ -1,0 +1,244 @@
+"""`registration` -> calls -> `attempt`: the delivery engine.
+
+A person is claimed, and the intent committed, only when the call can leave at once, so that a crash leaves in
+doubt what was under way and nothing more. Answers are recorded in micro-batches while calls go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from aiolimiter import AsyncLimiter
+
+from o2o_registration.answers import STOPS_RUN, Answer, Outcome
+from o2o_registration.breaker import Breaker
+from o2o_registration.calling import Send, call
+from o2o_registration.config import Settings
+from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongToken
+from o2o_registration.outbox import Intent, Outbox, Result
+from o2o_registration.progress import Progress
+
+log = logging.getLogger(__name__)
+
+LIMITER_SLICE = 0.1
+"""Seconds. The rate limit is kept in slices this long, so that a full second never sees more than 1.1 times it."""
+STALE_INTENT_SECONDS = 5.0
+"""A process that was frozen this long between intent and call must not make the call: others may have given it up."""
+MIN_PAUSE = 0.05
+"""Seconds between looks at a ledger whose people are due but locked by another run."""
+RECORD_TRIES = (0.5, 1, 2, 4, 8, 15, 30)
+"""Seconds between tries to record answers while the ledger is away; the answers are all we have."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """Calls by outcome; `waiting` seconds until o2o may be called again where the work ended before its end."""
+
+    outcomes: dict[Outcome, int]
+    recovered: int
+    resent: int
+    waiting: float | None
+    why: str | None
+    seconds: float
+
+    @property
+    def calls(self) -> int:
+        return sum(self.outcomes.values())
+
+
+class Delivery:
+    """Delivers what is due in the ledger. One instance, one run of the event loop."""
+
+    def __init__(self, outbox: Outbox, send: Send, settings: Settings) -> None:
+        self._outbox, self._send, self._settings = outbox, send, settings.delivery
+        per_slice = settings.delivery.calls_per_second * LIMITER_SLICE
+        self._burst = max(1, int(per_slice))
+        self._limiter = AsyncLimiter(self._burst, self._burst / settings.delivery.calls_per_second)
+        self._outcomes: Counter[Outcome] = Counter()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._results: list[Result] = []
+        self._news = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._stopped_by: Answer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Claim no more; calls under way end and are recorded. From any thread or signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop_asked.set)
+
+    async def run(self) -> Delivered:
+        """Deliver until nothing is due or o2o must not be called for long.
+
+        Raises WrongToken or WrongAddress when every call would fail, LedgerError when answers cannot be kept.
+        """
+        self._loop = asyncio.get_running_loop()
+        recovered = await asyncio.to_thread(self._outbox.recover)
+        resent = await asyncio.to_thread(self._outbox.resend_doubtful)
+        breaker = await asyncio.to_thread(self._breaker)
+        progress = Progress(log, "Calling o2o", await asyncio.to_thread(self._outbox.due))
+        recorder = asyncio.create_task(self._record_all(breaker, progress))
+        waiting: float | None = None
+        try:
+            waiting = await self._claim_all(breaker, recorder)
+        finally:
+            await self._finish(recorder)
+            await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
+        if self._stopped_by is not None:
+            raise _stopped(self._stopped_by)
+        return Delivered(
+            dict(self._outcomes), recovered, resent, waiting, breaker.detail if waiting else None, progress.seconds
+        )
+
+    def _breaker(self) -> Breaker:
+        settings = self._settings
+        return Breaker(
+            settings.breaker_failures,
+            settings.breaker_seconds,
+            settings.concurrency,
+            self._outbox.load_breaker(),
+        )
+
+    async def _claim_all(self, breaker: Breaker, recorder: asyncio.Task[None]) -> float | None:
+        """Returns seconds to wait when that is too long to sit out, else None."""
+        while not self._ending(recorder):
+            if (wait := breaker.wait) > 0:
+                if wait > self._settings.max_wait_seconds:
+                    return wait
+                log.info("Waiting %.0f s: %s", wait, breaker.detail)
+                await self._sleep(wait)
+                continue
+            room = min(breaker.allowance - len(self._calls), self._settings.claim_batch, self._burst)
+            if room <= 0:
+                await asyncio.wait(set(self._calls), return_when=asyncio.FIRST_COMPLETED)
+                continue
+            await self._limiter.acquire(room)
+            claimed_at = asyncio.get_running_loop().time()
+            intents = await asyncio.to_thread(self._outbox.claim, room)
+            for intent in intents:
+                self._start(intent, claimed_at, breaker)
+            if not intents and not await self._more(recorder):
+                return None
+        return None
+
+    def _ending(self, recorder: asyncio.Task[None]) -> bool:
+        return self._stop_asked.is_set() or self._stopped_by is not None or recorder.done()
+
+    async def _more(self, recorder: asyncio.Task[None]) -> bool:
+        """Nothing was due: wait for what is under way, then for who may soon be called again."""
+        if self._calls:
+            await asyncio.wait(set(self._calls), return_when=asyncio.FIRST_COMPLETED)
+            return True
+        while self._results and not recorder.done():
+            await asyncio.sleep(0.01)
+        wait = await asyncio.to_thread(self._outbox.next_due)
+        if wait is None or wait > self._settings.max_wait_seconds:
+            return False
+        if wait > 1:
+            log.info("Waiting %.0f s for people who may be called again then", wait)
+        await self._sleep(max(wait, MIN_PAUSE))
+        return True
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop_asked.wait(), seconds)
+
+    def _start(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
+        task = asyncio.create_task(self._call(intent, claimed_at, breaker))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _call(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
+        if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
+            answer = Answer(Outcome.NOT_SENT, "not called: the process was frozen since it announced the call")
+        else:
+            answer = await call(
+                self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes
+            )
+            breaker.note(answer)
+        if answer.outcome in STOPS_RUN:
+            self._stopped_by = answer
+        self._outcomes[answer.outcome] += 1
+        self._results.append(Result(intent.attempt_id, answer))
+        self._news.set()
+
+    async def _record_all(self, breaker: Breaker, progress: Progress) -> None:
+        was_open = breaker.is_open
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while batch := self._results[: self._settings.claim_batch]:
+                await self._record(batch)
+                del self._results[: len(batch)]
+                progress.add(len(batch))
+            if breaker.is_open != was_open:
+                was_open = breaker.is_open
+                log.warning("Circuit breaker %s: %s", "opened" if was_open else "closed", breaker.detail or "o2o answers")
+                await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
+
+    async def _record(self, batch: Sequence[Result]) -> None:
+        for pause in (*RECORD_TRIES, None):
+            try:
+                await asyncio.to_thread(self._outbox.record, batch)
+            except sa.exc.OperationalError as error:
+                if pause is None:
+                    raise LedgerError(
+                        f"{len(self._results)} answers could not be recorded: the ledger was away for"
+                        f" {sum(RECORD_TRIES):.0f} s. Their people will be in doubt. Mend PostgreSQL, then clear"
+                        " this task."
+                    ) from None
+                log.warning(
+                    "The ledger is away (%s); %d answers wait, next try in %.1f s",
+                    type(error.orig).__name__,
+                    len(self._results),
+                    pause,
+                )
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _finish(self, recorder: asyncio.Task[None]) -> None:
+        """Let calls under way end, which takes `call_seconds` at most, and record them all."""
+        if self._calls:
+            log.info("Waiting for %d calls under way", len(self._calls))
+            await asyncio.wait(set(self._calls))
+        while self._results and not recorder.done():
+            self._news.set()
+            await asyncio.sleep(0.01)
+        if recorder.done():
+            recorder.result()
+        recorder.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await recorder
+
+
+def _stopped(answer: Answer) -> DeliveryStopped:
+    if answer.outcome is Outcome.WRONG_TOKEN:
+        return WrongToken(
+            f"o2o does not accept our token ({answer.detail}). Nobody was registered by these calls and all stay"
+            " pending. Mend the password of the connection 'o2o_api' (it holds the bearer token), then clear this"
+            " task."
+        )
+    return WrongAddress(
+        f"The call does not reach o2o's user.create ({answer.detail}). All stay pending. Mend host, schema and port"
+        " of the connection 'o2o_api' (acc-api.o2o.be or api.o2o.be, https), then clear this task."
+    )
+
+
+def deliver(outbox: Outbox, send: Callable[[], contextlib.AbstractAsyncContextManager[Send]], settings: Settings,
+            on_start: Callable[[Delivery], None] = lambda _: None) -> Delivered:
+    """Run a delivery to its end in an event loop of its own; `on_start` receives it, to stop it from elsewhere."""
+
+    async def main() -> Delivered:
+        async with send() as session:
+            delivery = Delivery(outbox, session, settings)
+            on_start(delivery)
+            return await delivery.run()
+
+    return asyncio.run(main())

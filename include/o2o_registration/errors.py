@@ -1,0 +1,47 @@
+"""Everything the pipeline can say went wrong, each with what to mend. None carries personal data."""
+
+
+class O2OError(Exception):
+    """Base of the pipeline's own errors: the text names what failed, where it was set, and what to do."""
+
+
+class ConfigurationError(O2OError):
+    """A file or a connection that people edit does not fit."""
+
+
+class WarehouseError(O2OError):
+    """The HR warehouse did not give the rows that the extract's SQL and the mapping promise."""
+
+
+class LedgerError(O2OError):
+    """The ledger is missing, out of date or out of reach."""
+
+
+class TooManyBadRows(O2OError):  # noqa: N818 - reads as what happened
+    """More rows failed the checks than a healthy batch would have; nothing was sent."""
+
+    def __init__(self, rows: int, bad: int, max_share: float, reasons: dict[str, int]) -> None:
+        self.rows, self.bad, self.reasons = rows, bad, reasons
+        worst = ", ".join(f"{code} ({count})" for code, count in list(reasons.items())[:5])
+        super().__init__(
+            f"{bad} of {rows} rows failed the checks, more than the {max_share:.0%} that settings.yaml allows"
+            f" (quality.max_bad_share). Nothing was sent. Most frequent: {worst}."
+            " Look into o2o.quarantine; mend the HR rows or include/config/mapping.yaml, then clear this task's"
+            " run, or trigger a run with a higher 'max_bad_share' if the rows really are that bad."
+        )
+
+
+class ConservationError(O2OError):
+    """The ledger's numbers do not add up: a row was lost or counted twice."""
+
+
+class DeliveryStopped(O2OError):  # noqa: N818
+    """The run must not send on: the cause concerns every call, not one person."""
+
+
+class WrongToken(DeliveryStopped):
+    """o2o does not accept our bearer token."""
+
+
+class WrongAddress(DeliveryStopped):
+    """The call reaches something that is not o2o's `user.create`."""

@@ -1,0 +1,298 @@
+"""HR warehouse -> `candidate`: streams a window's rows and drops those that are already known and unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import sqlalchemy as sa
+
+from o2o_registration import window
+from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
+from o2o_registration.errors import WarehouseError
+from o2o_registration.progress import Progress
+from o2o_registration.text import clean, email_key, storable
+
+log = logging.getLogger(__name__)
+
+_YES = {"true", "t", "yes", "y", "1", "on"}
+_NO = {"false", "f", "no", "n", "0", "off", "", None}
+_UNCLEAR = json.dumps(
+    [{"code": "interest_unclear", "words": "HR does not say clearly whether this person is interested."}]
+)
+MAX_EMPLOYEE_ID = 64
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """extracted = known + candidates, in rows; `withdrawn` in people."""
+
+    extracted: int
+    known: int
+    candidates: int
+    withdrawn: int
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row as HR has it, every value as text; `changed_at` UTC."""
+
+    values: tuple[str | None, ...]
+    changed_at: datetime | None
+    interested: bool | None
+
+    @property
+    def employee_id(self) -> str | None:
+        return self.values[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when anything that o2o would get to see changes; the date of change alone is no change."""
+        content = "\x1f".join("\x00" if value is None else value for value in self.values)
+        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def extract(warehouse: sa.Engine, ledger: sa.Engine, config: Config, run: window.Run) -> Extracted:
+    """Read the run's window into `candidate`, in one ledger transaction. Raises WarehouseError.
+
+    Rows of people that the run names count as new unless they are registered or on their way.
+    """
+    with ledger.begin() as connection:
+        window.open_run(connection, run)
+        connection.execute(sa.text(_INCOMING))
+        read = _stage(warehouse, connection, config, run)
+        connection.execute(sa.text("analyze incoming"))
+        read += _stage_rechecks(connection, config.mapping, run, read)
+        candidates = _keep_unknown(connection, config.mapping, run)
+        withdrawn = 0 if run.dry_run else _withdraw(connection, run.run_id)
+        rows = connection.scalar(sa.text("select count(*) from incoming where interested is not false")) or 0
+        result = Extracted(rows, rows - candidates, candidates, withdrawn)
+        connection.execute(
+            sa.text("""
+                update o2o.run_summary set extracted = :extracted, known = :known, withdrawn = :withdrawn
+                where run_id = :run_id
+            """),
+            {"extracted": rows, "known": rows - candidates, "withdrawn": withdrawn, "run_id": run.run_id},
+        )
+        connection.execute(sa.text("drop table incoming"))
+    return result
+
+
+_INCOMING = """
+    create temporary table incoming (
+        row_no bigint, employee_id text, personnel_number text, first_name text, last_name text, email text,
+        language text, contract_type text, company text, changed_at timestamptz, interested boolean,
+        fingerprint text, email_key text, source_key text, reasons jsonb, recheck boolean default false
+    ) on commit drop
+"""
+_COPY = """
+    copy incoming (row_no, employee_id, personnel_number, first_name, last_name, email, language, contract_type,
+                   company, changed_at, interested, fingerprint, email_key, source_key, reasons) from stdin
+"""
+_COLUMNS = (*SOURCE_FIELDS, "changed_at", "fingerprint", "email_key", "source_key", "reasons")
+
+
+def _stage(warehouse: sa.Engine, connection: sa.Connection, config: Config, run: window.Run) -> int:
+    wanted = set(run.employee_ids)
+    progress = Progress(log, "Reading the HR warehouse")
+    staged = 0
+    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+    with cursor, cursor.copy(_COPY) as copy:
+        for rows in _read(warehouse, config, run.window):
+            for row in rows:
+                if wanted and clean(row.employee_id) not in wanted:
+                    continue
+                staged += 1
+                copy.write_row(_staged(staged, row))
+            progress.add(len(rows))
+    return staged
+
+
+def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator[list[SourceRow]]:
+    chunk = config.settings.window.chunk_rows
+    try:
+        with warehouse.connect().execution_options(stream_results=True, yield_per=chunk) as connection:
+            result = connection.execute(
+                sa.text(config.extract_sql), {"since": span.since, "until": span.until}
+            )
+            positions = _positions(list(result.keys()), config.mapping)
+            for rows in result.partitions(chunk):
+                yield [_source_row(row, positions) for row in rows]
+    except sa.exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise WarehouseError(
+            f"The HR warehouse refused interested_employees.sql: {_first_line(cause)}."
+            " Check the SQL file, the connection 'hr_warehouse' and that the database answers."
+            " Nothing was kept of this window; the next run reads it again."
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    # a driver's further lines (DETAIL, CONTEXT) quote values
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}".rstrip(". ")
+
+
+def _positions(names: Sequence[str], mapping: Mapping) -> dict[str, int]:
+    lowered = [name.lower() for name in names]
+    positions = {}
+    for field, column in mapping.columns.model_dump().items():
+        if column.lower() not in lowered:
+            raise WarehouseError(
+                f"The extract returns no column '{column}', which mapping.yaml (columns.{field}) names."
+                f" It returns: {', '.join(names)}. Mend interested_employees.sql or mapping.yaml."
+            )
+        positions[field] = lowered.index(column.lower())
+    return positions
+
+
+def _source_row(row: Sequence[Any], positions: dict[str, int]) -> SourceRow:
+    return SourceRow(
+        values=tuple(storable(row[positions[field]]) for field in SOURCE_FIELDS),
+        changed_at=_instant(row[positions["changed_at"]]),
+        interested=_interested(row[positions["interested"]]),
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    """Any driver's date as UTC; without a zone it is taken as UTC; None for what is no date."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime) or value != value:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _interested(value: object) -> bool | None:
+    """None where HR's word for it is not understood."""
+    text = storable(value)
+    text = text and text.strip().lower()
+    if text in _NO:
+        return False
+    return True if text in _YES else None
+
+
+def _staged(row_no: int, row: SourceRow) -> tuple[Any, ...]:
+    fingerprint = row.fingerprint
+    employee = clean(row.employee_id)
+    return (
+        row_no,
+        *row.values,
+        row.changed_at,
+        row.interested,
+        fingerprint,
+        email_key(row.values[4]),
+        employee if 0 < len(employee) <= MAX_EMPLOYEE_ID else f"row:{fingerprint}",
+        _UNCLEAR if row.interested is None else None,
+    )
+
+
+def _stage_rechecks(connection: sa.Connection, mapping: Mapping, run: window.Run, read: int) -> int:
+    """Have quarantined rows looked at again although HR did not touch them: the mapping has changed since, the
+    person with the same e-mail address is gone, or the run names them. Returns the rows added to the batch."""
+    wanted = sa.text(_NAMED if run.employee_ids else _STALE)
+    parameters = {"ids": list(run.employee_ids)} if run.employee_ids else {"rules": mapping.fingerprint}
+    connection.execute(wanted, parameters)
+    connection.execute(
+        sa.text("""
+            update incoming i set recheck = true
+            from recheck q where q.source_key = i.source_key and q.fingerprint = i.fingerprint
+        """)
+    )
+    return connection.execute(
+        sa.text("""
+            insert into incoming
+            select :read + row_number() over (order by q.source_key, q.fingerprint), f.*, true, q.fingerprint,
+                   q.email_key, q.source_key, null, true
+            from recheck q
+            cross join lateral jsonb_to_record(q.row) as f(
+                employee_id text, personnel_number text, first_name text, last_name text, email text,
+                language text, contract_type text, company text, changed_at timestamptz)
+            where not exists (select from incoming i where i.source_key = q.source_key)
+        """),
+        {"read": read},
+    ).rowcount
+
+
+_NAMED = """
+    create temporary table recheck on commit drop as
+    select q.* from o2o.quarantine q
+    where q.employee_id = any(:ids) and not q.reasons @> '[{"code": "interest_unclear"}]'
+"""
+# rules are null where a whole batch was stopped: those rows are read from HR again, which may have mended them
+_STALE = """
+    create temporary table recheck on commit drop as
+    select q.* from o2o.quarantine q
+    where q.rules is not null
+      and not q.reasons @> '[{"code": "interest_unclear"}]'
+      and (q.rules <> :rules
+           or q.reasons @> '[{"code": "changed_at_in_future"}]'
+              and cast(q.row ->> 'changed_at' as timestamptz) <= now()
+           or (q.reasons @> '[{"code": "email_shared"}]' or q.reasons @> '[{"code": "email_taken"}]')
+              and not exists (
+                  select from o2o.registration r
+                  where r.email_key = q.email_key and r.employee_id <> q.source_key
+                    and r.status not in ('rejected', 'withdrawn'))
+              and not exists (
+                  select from o2o.quarantine other
+                  where other.email_key = q.email_key and other.source_key <> q.source_key))
+"""
+
+
+def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) -> int:
+    """Move what is neither known nor a repetition within the batch from `incoming` to `candidate`."""
+    columns = ", ".join(_COLUMNS)
+    return connection.execute(
+        sa.text(f"""
+            insert into o2o.candidate (run_id, row_no, {columns})
+            select :run_id, row_no, {columns}
+            from (
+                select i.*, row_number() over (partition by source_key, fingerprint order by row_no) as copy
+                from incoming i
+                where interested is not false
+            ) i
+            where copy = 1
+              and not exists (
+                  select from o2o.registration r
+                  where r.employee_id = i.source_key
+                    and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
+                         or r.status = 'pending' and r.resends > 0
+                         or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
+                         or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named))
+              and not exists (
+                  select from o2o.quarantine q
+                  where q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
+                    and not :named and not i.recheck)
+        """),  # noqa: S608 - the columns are constants of this module
+        {"run_id": run.run_id, "rules": mapping.fingerprint, "named": bool(run.employee_ids)},
+    ).rowcount
+
+
+def _withdraw(connection: sa.Connection, run_id: str) -> int:
+    """People whose interest HR took back before the call; what is sent or in doubt stays."""
+    gone = "select source_key from incoming where interested is false"
+    connection.execute(sa.text(f"delete from o2o.quarantine where source_key in ({gone})"))  # noqa: S608
+    return connection.execute(
+        sa.text(f"""
+            with withdrawn as (
+                update o2o.registration
+                set status = 'withdrawn', detail = 'HR took the interest back before the call',
+                    held_by = null, updated_at = now()
+                where employee_id in ({gone}) and status in ('pending', 'held') and resends = 0
+                returning employee_id
+            )
+            insert into o2o.audit (run_id, employee_id, event, detail)
+            select :run_id, employee_id, 'withdrawn', 'HR took the interest back before the call' from withdrawn
+        """),  # noqa: S608
+        {"run_id": run_id},
+    ).rowcount

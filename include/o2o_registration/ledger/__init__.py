@@ -1,0 +1,79 @@
+"""The ledger: where people, calls and outcomes are kept. Schema in `tables`, changes of it in `migrations`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from o2o_registration.errors import LedgerError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["check_version", "connect", "upgrade"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(url: str | sa.URL, pool_size: int = 3) -> sa.Engine:
+    """An engine for a ledger's SQLAlchemy URL. Raises LedgerError for any dialect but PostgreSQL."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise LedgerError(
+            f"The ledger must be PostgreSQL, not {parsed.get_backend_name()}: mend the connection 'o2o_ledger'."
+        )
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        # an exception's text is logged by Airflow, and parameters are people
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10, "application_name": "o2o_registration"},
+    )
+
+
+def upgrade(url: str | sa.URL, revision: str = "head") -> None:
+    """Create the ledger or bring it to a revision. Safe to call again, and by several at once."""
+    from alembic import command
+
+    engine = connect(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_ledger_upgrade'))"))
+            connection.execute(sa.text("create schema if not exists o2o"))
+            command.upgrade(_alembic(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def check_version(engine: sa.Engine) -> None:
+    """Raise LedgerError when the ledger is out of reach or not at this code's revision."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table_schema": "o2o"})
+            found = context.get_current_revision()
+    except sa.exc.OperationalError as error:
+        raise LedgerError(
+            f"The ledger cannot be reached ({type(error.orig).__name__}): check that PostgreSQL runs and the"
+            " connection 'o2o_ledger'."
+        ) from None
+    if found != head:
+        raise LedgerError(
+            f"The ledger is at revision {found or '(empty)'}, this code needs {head}:"
+            " run 'python -m o2o_registration upgrade'."
+        )
+
+
+def _alembic(connection: sa.Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

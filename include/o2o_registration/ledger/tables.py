@@ -1,0 +1,185 @@
+"""The ledger's tables, PostgreSQL schema `o2o`. Changed by Alembic only; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from o2o_registration.config import SOURCE_FIELDS
+
+SCHEMA = "o2o"
+metadata = MetaData(schema=SCHEMA)
+_NOW = text("now()")
+_TIME = DateTime(timezone=True)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+candidate = Table(
+    "candidate",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("row_no", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, Text) for name in SOURCE_FIELDS),
+    Column("changed_at", _TIME),
+    Column("fingerprint", Text, nullable=False),
+    Column("email_key", Text),
+    Column("source_key", Text, nullable=False),
+    Column("reasons", JSONB, comment="null while nothing speaks against the row"),
+    comment="The rows of one run, gone when the run is settled",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("source_key", Text, primary_key=True, comment="employee id, or row:fingerprint where it has none"),
+    Column("fingerprint", Text, primary_key=True),
+    Column("employee_id", Text),
+    Column("email_key", Text),
+    Column("row", JSONB, nullable=False),
+    Column("reasons", JSONB, nullable=False, comment="[{code, words}]"),
+    Column("rules", Text, comment="fingerprint of the rules it failed; null when its whole batch was stopped"),
+    Column("run_id", Text, nullable=False),
+    Column("quarantined_at", _TIME, nullable=False, server_default=_NOW),
+    Index("ix_quarantine_email_key", "email_key"),
+    Index("ix_quarantine_employee_id", "employee_id"),
+    Index("ix_quarantine_rules", "rules"),
+    comment="Source rows that failed a check, with every reason",
+)
+
+registration = Table(
+    "registration",
+    metadata,
+    Column("employee_id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("email_key", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("run_id", Text, nullable=False, comment="the run that built the payload"),
+    Column("attempt_id", BigInteger, comment="the last call"),
+    Column("not_before", _TIME, nullable=False, server_default=_NOW, comment="no call earlier than this"),
+    Column("failures", SmallInteger, nullable=False, server_default="0", comment="calls in a row not processed"),
+    Column("resends", SmallInteger, nullable=False, server_default="0", comment="calls repeated out of doubt"),
+    Column("held_by", Text, comment="the run whose fuse held it"),
+    Column("detail", Text, comment="why it has this status"),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    Index(
+        "ux_registration_email_key",
+        "email_key",
+        unique=True,
+        postgresql_where=text("status NOT IN ('rejected', 'withdrawn')"),
+    ),
+    Index(
+        "ix_registration_pending",
+        "not_before",
+        "employee_id",
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "ix_registration_unsettled",
+        "status",
+        "not_before",
+        postgresql_where=text("status IN ('claimed', 'held', 'in_doubt')"),
+    ),
+    comment="One row per employee",
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("employee_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="first, or resend out of doubt"),
+    Column("started_at", _TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("closed_at", _TIME),
+    Column("outcome", Text),
+    Column("http_status", SmallInteger),
+    Column("milliseconds", Integer),
+    Column("detail", Text, comment="what happened, without personal data"),
+    Column("response", Text, comment="the raw answer, bounded"),
+    Column("audited", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_attempt_employee_id", "employee_id"),
+    Index("ix_attempt_run_id", "run_id"),
+    Index("ix_attempt_open", "started_at", postgresql_where=text("closed_at IS NULL")),
+    Index(
+        "ix_attempt_unaudited",
+        "id",
+        postgresql_where=text("closed_at IS NOT NULL AND NOT audited"),
+    ),
+    comment="Write-ahead log of calls: committed before the call leaves, closed when its answer is in",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _TIME, nullable=False, server_default=_NOW),
+    Column("run_id", Text),
+    Column("employee_id", Text, nullable=False),
+    Column("attempt_id", BigInteger),
+    Column("event", Text, nullable=False),
+    Column("http_status", SmallInteger),
+    Column("detail", Text),
+    Column("actor", Text, nullable=False, server_default="pipeline"),
+    UniqueConstraint("attempt_id", "event", name="uq_audit_attempt_event"),
+    Index("ix_audit_employee_id", "employee_id"),
+    Index("ix_audit_run_id", "run_id"),
+    comment="Append-only: one row per outcome",
+)
+
+run_summary = Table(
+    "run_summary",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("window_since", _TIME, comment="null: from the beginning"),
+    Column("window_until", _TIME, nullable=False),
+    Column("dry_run", Boolean, nullable=False, server_default=text("false")),
+    Column("contiguous", Boolean, nullable=False, comment="whether success may move the watermark"),
+    Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    Column("checked_at", _TIME),
+    Column("settled_at", _TIME),
+    *(_count(name) for name in ("extracted", "known", "quarantined", "registered", "withdrawn")),
+    *(_count(name) for name in ("calls", "created", "existing", "rejected", "in_doubt", "not_processed")),
+    _count("pending"),
+    Index("ix_run_summary_started_at", "started_at"),
+    comment="The numbers of one run; calls and below count the calls that the run made",
+)
+
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("until", _TIME, nullable=False),
+    comment="Everything that changed before this instant has been read",
+)
+
+delivery_state = Table(
+    "delivery_state",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("openings", Integer, nullable=False, server_default="0"),
+    Column("wait_until", _TIME),
+    Column("detail", Text),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    comment="One row: the circuit breaker, and how long o2o asked us to wait",
+)

@@ -1,0 +1,226 @@
+"""The write-ahead log of calls: claims people, commits an intent per call, records what came back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from o2o_registration.answers import STATUS, Answer, Outcome
+from o2o_registration.breaker import BreakerState
+from o2o_registration.config import Settings
+from o2o_registration.payloads import Payload
+
+log = logging.getLogger(__name__)
+
+ORPHAN_MARGIN = timedelta(seconds=60)
+"""An open attempt older than the longest call plus this belongs to a process that is gone: time enough to record."""
+MAX_BACKOFF_SECONDS = 6 * 3600
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One call that may now be made: its attempt row is committed."""
+
+    attempt_id: int
+    employee_id: str
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Result:
+    attempt_id: int
+    answer: Answer
+
+
+class Outbox:
+    """The ledger as the delivery sees it. Every method is one short transaction; blocking."""
+
+    def __init__(
+        self, ledger: sa.Engine, settings: Settings, run_id: str, employee_ids: Sequence[str] = ()
+    ) -> None:
+        self._ledger, self._settings, self._run_id = ledger, settings, run_id
+        self._ids = list(employee_ids)
+        self._orphan_age = timedelta(seconds=settings.delivery.call_seconds) + ORPHAN_MARGIN
+
+    def claim(self, limit: int) -> list[Intent]:
+        """Claim up to `limit` due people and commit their attempts, in one statement. Oldest first."""
+        with self._ledger.begin() as connection:
+            rows = connection.execute(
+                sa.text("""
+                    with due as (
+                        select employee_id, payload, resends
+                        from o2o.registration
+                        where status = 'pending' and not_before <= now()
+                          and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                        order by not_before, employee_id
+                        limit :limit
+                        for update skip locked
+                    ), intent as (
+                        insert into o2o.attempt (employee_id, run_id, kind)
+                        select employee_id, :run_id, case when resends > 0 then 'resend' else 'first' end from due
+                        returning id, employee_id
+                    ), claimed as (
+                        update o2o.registration r
+                        set status = 'claimed', attempt_id = intent.id, detail = null, updated_at = now()
+                        from intent where r.employee_id = intent.employee_id
+                    )
+                    select intent.id, due.employee_id, due.payload from intent join due using (employee_id)
+                """),
+                {"limit": limit, "run_id": self._run_id, "ids": self._ids},
+            ).all()
+        return [Intent(*row) for row in rows]
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Close attempts and settle their people. A late answer also settles an attempt that was given up."""
+        with self._ledger.begin() as connection:
+            connection.execute(
+                sa.text("""
+                    with answer as (
+                        select * from jsonb_to_recordset(cast(:answers as jsonb)) as a(
+                            attempt_id bigint, outcome text, status text, detail text, http_status smallint,
+                            response text, milliseconds integer, wait double precision)
+                    ), closed as (
+                        update o2o.attempt t
+                        set closed_at = clock_timestamp(), outcome = a.outcome, detail = a.detail,
+                            http_status = a.http_status, response = a.response, milliseconds = a.milliseconds,
+                            audited = false
+                        from answer a
+                        where t.id = a.attempt_id and (t.closed_at is null or t.outcome = 'in_doubt')
+                        returning t.id, t.started_at, a.*
+                    )
+                    update o2o.registration r
+                    set status = c.status, detail = c.detail, updated_at = now(),
+                        failures = case when c.outcome in ('not_sent', 'busy') then r.failures + 1 else 0 end,
+                        not_before = case
+                            when c.status = 'in_doubt' then c.started_at + cast(:cool_down as interval)
+                            when c.outcome = 'not_sent' and c.wait > 0 then now() + make_interval(
+                                secs => least(:max_backoff, c.wait * power(2, least(r.failures, 20))))
+                            else now() + make_interval(secs => coalesce(c.wait, 0)) end
+                    from closed c
+                    where r.attempt_id = c.id and r.status in ('claimed', 'in_doubt', 'pending')
+                """),
+                {
+                    "answers": json.dumps([self._row(result) for result in results]),
+                    "cool_down": self._settings.in_doubt.cool_down,
+                    "max_backoff": MAX_BACKOFF_SECONDS,
+                },
+            )
+
+    def _row(self, result: Result) -> dict[str, Any]:
+        answer = result.answer
+        backoff = self._settings.delivery.backoff_seconds
+        wait = {Outcome.NOT_SENT: backoff, Outcome.BUSY: answer.retry_after}.get(answer.outcome)
+        return {
+            "attempt_id": result.attempt_id,
+            "outcome": answer.outcome,
+            "status": STATUS[answer.outcome],
+            "detail": answer.detail,
+            "http_status": answer.http_status,
+            "response": answer.body,
+            "milliseconds": answer.milliseconds,
+            "wait": wait,
+        }
+
+    def recover(self) -> int:
+        """Give up attempts that a crash left open: whether they were sent cannot be known. Returns how many."""
+        with self._ledger.begin() as connection:
+            return connection.execute(
+                sa.text("""
+                    with orphan as (
+                        update o2o.attempt
+                        set closed_at = clock_timestamp(), outcome = 'in_doubt', detail = 'left open by a crash'
+                        where closed_at is null and started_at < clock_timestamp() - cast(:age as interval)
+                        returning id, started_at
+                    ), doubted as (
+                        update o2o.registration r
+                        set status = 'in_doubt', detail = 'left open by a crash', updated_at = now(),
+                            not_before = orphan.started_at + cast(:cool_down as interval)
+                        from orphan where r.attempt_id = orphan.id and r.status = 'claimed'
+                    )
+                    select count(*) from orphan
+                """),
+                {
+                    "age": self._orphan_age,
+                    "cool_down": self._settings.in_doubt.cool_down,
+                },
+            ).scalar_one()
+
+    def resend_doubtful(self) -> int:
+        """Under the policy `resend`: let those in doubt be called once more after the cool-down. Returns people."""
+        if self._settings.in_doubt.policy != "resend":
+            return 0
+        with self._ledger.begin() as connection:
+            return connection.execute(
+                sa.text("""
+                    update o2o.registration
+                    set status = 'pending', resends = resends + 1, updated_at = now()
+                    where status = 'in_doubt' and resends = 0 and not_before <= now()
+                """)
+            ).rowcount
+
+    def has_work(self) -> bool:
+        """Whether anything waits that a run could do now: people to call, doubts to clear, answers to audit."""
+        with self._ledger.begin() as connection:
+            return connection.execute(
+                sa.text("""
+                    select exists (select from o2o.registration where status = 'pending' and not_before <= now())
+                        or exists (select from o2o.registration where status = 'in_doubt' and :resend
+                                   and resends = 0 and not_before <= now())
+                        or exists (select from o2o.attempt where closed_at is null
+                                   and started_at < clock_timestamp() - cast(:age as interval))
+                        or exists (select from o2o.attempt where closed_at is not null and not audited)
+                """),
+                {"resend": self._settings.in_doubt.policy == "resend", "age": self._orphan_age},
+            ).scalar_one()
+
+    def due(self) -> int:
+        """People that could be called now."""
+        return self._scalar("select count(*) from o2o.registration where {mine} and not_before <= now()") or 0
+
+    def next_due(self) -> float | None:
+        """Seconds until the next pending person may be called; None when nobody is pending."""
+        return self._scalar("""
+            -- not greatest(): it takes null, which is nobody, for 0, which is at once
+            select cast(extract(epoch from min(not_before) - now()) as double precision)
+            from o2o.registration where {mine}
+        """)
+
+    def _scalar(self, sql: str) -> Any:
+        mine = "status = 'pending' and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))"
+        with self._ledger.begin() as connection:
+            return connection.scalar(sa.text(sql.format(mine=mine)), {"ids": self._ids})
+
+    def load_breaker(self) -> BreakerState:
+        with self._ledger.begin() as connection:
+            row = connection.execute(
+                sa.text("""
+                    select failures, openings, detail, cast(greatest(0, coalesce(
+                        extract(epoch from wait_until - now()), 0)) as double precision)
+                    from o2o.delivery_state where id = 1
+                """)
+            ).one()
+        return BreakerState(failures=row[0], openings=row[1], detail=row[2], wait=row[3])
+
+    def save_breaker(self, state: BreakerState) -> None:
+        """Keep the breaker for the next run and for whoever asks why nothing is sent."""
+        with self._ledger.begin() as connection:
+            connection.execute(
+                sa.text("""
+                    update o2o.delivery_state
+                    set failures = :failures, openings = :openings, detail = :detail, updated_at = now(),
+                        wait_until = now() + make_interval(secs => :wait)
+                    where id = 1
+                """),
+                {
+                    "failures": state.failures,
+                    "openings": state.openings,
+                    "detail": state.detail,
+                    "wait": state.wait,
+                },
+            )
