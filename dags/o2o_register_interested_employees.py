@@ -1,0 +1,123 @@
+"""
+### Registers interested employees with o2o
+
+Every five minutes: reads the people who newly said in HR that they are interested in a bike lease, checks their rows,
+calls o2o's `user.create` once for each, and writes what came back to the audit table. **Each call e-mails a person**,
+so nobody is called twice, and every row can be accounted for.
+
+| task | what it does |
+|---|---|
+| `extract_interested_employees` | reads what changed in HR since the last successful run; skips the rest when there is nothing to do |
+| `check_quality` | sets bad rows aside in `o2o.quarantine`, each with all its reasons; stops the run when too many are bad |
+| `build_payloads` | makes a pending registration of each good row |
+| `approve_large_batch` | asks a person before an unusually large batch is e-mailed |
+| `post_users` | calls o2o; an intent is committed before each call |
+| `load_audit` | writes the audit rows, proves that the numbers add up, moves the watermark |
+
+**To run it by hand**, use the trigger form: a window, single employees, or a dry run that calls nobody.
+**To look somebody up**, read `o2o.audit` and `o2o.registration` by `employee_id`.
+A failed run loses nothing: the next one begins where the last successful one ended.
+"""
+
+from datetime import timedelta
+
+import o2o_tasks as tasks
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, task
+from o2o_approval import ApproveLargeBatchOperator
+from o2o_operator import O2OUserCreateOperator
+
+REGISTRATIONS = Asset(name="o2o_registrations", uri="o2o://ledger/registrations")
+
+PARAMS = {
+    "since": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Changed since",
+        description="Read the HR rows that changed at or after this instant. Empty: from where the last successful"
+        " run ended. For a backfill of a month, give a window here: one run reads it all.",
+    ),
+    "until": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Changed before",
+        description="Read the HR rows that changed before this instant. Empty: until now.",
+    ),
+    "employee_ids": Param(
+        [],
+        type=["null", "array"],
+        items={"type": "string"},
+        title="Only these employees",
+        description="Employee ids, one per line. They are looked at whenever their HR row changed, and a rejected or"
+        " quarantined one is tried again although HR did not change it. Registered people are never sent again.",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Read and check, call nobody, register nobody; the log of build_payloads says who would be sent.",
+    ),
+    "max_people": Param(
+        None,
+        type=["null", "integer"],
+        minimum=0,
+        title="Send at most, unasked",
+        description="More new people than this wait for an approval. Empty: as settings.yaml says.",
+    ),
+    "max_bad_share": Param(
+        None,
+        type=["null", "number"],
+        minimum=0,
+        maximum=1,
+        title="Bad rows allowed",
+        description="Share of bad rows (0 to 1) above which the run stops before any call. Empty: as settings.yaml"
+        " says.",
+    ),
+}
+
+with DAG(
+    dag_id="o2o_register_interested_employees",
+    description="Registers interested employees with o2o, each exactly once",
+    doc_md=__doc__,
+    # a bare cron string has intervals without width in Airflow 3
+    schedule=CronDataIntervalTimetable("*/5 * * * *", timezone="UTC"),
+    # the watermark makes up for runs that were missed, in one run instead of many
+    catchup=False,
+    # one run may wait for an approval or for o2o; the ordinary trickle goes on beside it
+    max_active_runs=4,
+    dagrun_timeout=timedelta(hours=26),
+    default_args={
+        "owner": "o2o-registration",
+        # every task may be repeated safely; a minute outlasts a restart of PostgreSQL
+        "retries": 3,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+        # a million rows take minutes; an hour means that something hangs
+        "execution_timeout": timedelta(hours=1),
+    },
+    params=PARAMS,
+    tags=["o2o", "hr", "registration"],
+):
+    extract = task.short_circuit(task_id="extract_interested_employees")(tasks.extract_interested_employees)()
+    check = task(task_id="check_quality")(tasks.check_quality)()
+    build = task(task_id="build_payloads")(tasks.build_payloads)()
+    approve = ApproveLargeBatchOperator(
+        task_id="approve_large_batch",
+        # the wait for a person has its own limit, in settings.yaml
+        execution_timeout=None,
+    )
+    post = O2OUserCreateOperator(
+        task_id="post_users",
+        # at 50 calls a second this is 1,080,000 people; Airflow stopping it loses nothing
+        execution_timeout=timedelta(hours=6),
+    )
+    load = task(
+        task_id="load_audit",
+        outlets=[REGISTRATIONS],
+        # a rejected batch skips the calls, but the run is settled all the same
+        trigger_rule="none_failed",
+    )(tasks.load_audit)()
+
+    extract >> check >> build >> approve >> post >> load

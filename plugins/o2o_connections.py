@@ -1,0 +1,129 @@
+"""Airflow connections -> what the domain takes: SQLAlchemy engines, and o2o's address with its token."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from o2o_registration.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from airflow.sdk import Connection
+
+WAREHOUSE_CONN_ID = "hr_warehouse"
+LEDGER_CONN_ID = "o2o_ledger"
+API_CONN_ID = "o2o_api"
+
+# Airflow's connection type -> SQLAlchemy's driver name; others are named by the extra `sqlalchemy_driver`
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mssql": "mssql+pyodbc",
+    "sqlite": "sqlite",
+    "snowflake": "snowflake",
+    "duckdb": "duckdb",
+}
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where `user.create` is, and the token for it, which never shows in a representation."""
+
+    base_url: str
+    token: str = field(repr=False)
+
+
+def get_connection(conn_id: str) -> Connection:
+    """Raises ConfigurationError naming the connection when there is none."""
+    try:
+        return BaseHook.get_connection(conn_id)
+    except Exception as error:  # noqa: BLE001 - each secrets backend has its own kinds
+        raise ConfigurationError(
+            f"The Airflow connection '{conn_id}' cannot be read ({type(error).__name__}). Set it in the UI"
+            f" (Admin > Connections), or as the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+        ) from None
+
+
+def warehouse_engine() -> sa.Engine:
+    """The HR warehouse: any SQLAlchemy dialect."""
+    import sqlalchemy as sa
+
+    return sa.create_engine(sqlalchemy_url(get_connection(WAREHOUSE_CONN_ID)), hide_parameters=True)
+
+
+def ledger_engine() -> sa.Engine:
+    """The ledger, at the revision that this code needs."""
+    from o2o_registration import ledger
+
+    engine = ledger.connect(sqlalchemy_url(get_connection(LEDGER_CONN_ID)))
+    ledger.check_version(engine)
+    return engine
+
+
+def sqlalchemy_url(connection: Connection) -> sa.URL:
+    """The connection as SQLAlchemy wants it. Raises ConfigurationError for a type nobody told us the driver of."""
+    import sqlalchemy as sa
+
+    extra = _extra(connection)
+    driver = extra.pop("sqlalchemy_driver", None) or _DRIVERS.get(connection.conn_type or "")
+    if driver is None:
+        raise ConfigurationError(
+            f"No SQLAlchemy driver is known for the type '{connection.conn_type}' of the connection"
+            f" '{connection.conn_id}': name one in its extra, as in"
+            ' {"sqlalchemy_driver": "redshift+redshift_connector"}.'
+        )
+    return sa.URL.create(
+        driver,
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host or None,
+        port=connection.port,
+        database=connection.schema or None,
+        query={key: str(value) for key, value in extra.items()},
+    )
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise ConfigurationError(f"The extra of the connection '{connection.conn_id}' is no JSON object: mend it.")
+    return extra
+
+
+def api(connection: Connection) -> Api:
+    """o2o's server and token. Raises ConfigurationError for one without a token, a host, or encryption."""
+    host = connection.host or ""
+    base_url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    scheme, _, name = base_url.rstrip("/").partition("://")
+    if not name:
+        raise ConfigurationError(
+            f"The connection '{connection.conn_id}' has no host: o2o's are acc-api.o2o.be and api.o2o.be."
+        )
+    if not connection.password:
+        raise ConfigurationError(
+            f"The connection '{connection.conn_id}' has no password: put o2o's bearer token there."
+        )
+    if scheme != "https" and not _is_loopback(name):
+        raise ConfigurationError(
+            f"The connection '{connection.conn_id}' would send people's data to {name} unencrypted:"
+            " set its schema to https."
+        )
+    port = f":{connection.port}" if connection.port else ""
+    return Api(f"{scheme}://{name}{port}", connection.password)
+
+
+def _is_loopback(name: str) -> bool:
+    host = name.split("/")[0].rsplit(":", 1)[0] if name.count(":") == 1 else name.split("/")[0]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,78 @@
+"""What a task knows of its run, and how its errors reach the person on call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from o2o_registration import errors
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from o2o_registration.window import Request
+
+# a retry cannot mend these; every other error may pass by itself
+_FINAL = (
+    errors.ConfigurationError,
+    errors.TooManyBadRows,
+    errors.ConservationError,
+    errors.DeliveryStopped,
+)
+
+
+@contextmanager
+def explained(log: Any) -> Iterator[None]:
+    """Turn the pipeline's errors into Airflow's: the text alone, final where a retry cannot help."""
+    import sqlalchemy as sa
+
+    try:
+        yield
+    except errors.O2OError as error:
+        log.error("%s", error)
+        kind = AirflowFailException if isinstance(error, _FINAL) else AirflowException
+        raise kind(str(error)) from None
+    except sa.exc.DBAPIError as error:
+        # the driver's further lines quote values of the row that failed
+        first = str(error.orig).strip().splitlines()[:1]
+        text = (
+            f"The ledger failed ({type(error.orig).__name__}: {first[0] if first else ''}). Nothing is lost: what was"
+            " not committed is done again by the retry or the next run. Check PostgreSQL and the connection"
+            " 'o2o_ledger'."
+        )
+        log.error("%s", text)
+        raise AirflowException(text) from None
+
+
+def request_of(context: Context) -> Request:
+    """The run as the trigger form and the scheduler describe it. Raises ConfigurationError for a bad date."""
+    from o2o_registration.window import Request
+
+    dag_run, params = context["dag_run"], context["params"]
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    # an interval of no width is a manual run's, made up from the moment it was triggered
+    interval = (start, end) if start is not None and end is not None and start < end else None
+    return Request(
+        run_id=dag_run.run_id,
+        kind=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        interval=interval,
+        run_after=dag_run.run_after,
+        since=_instant(params["since"], "since"),
+        until=_instant(params["until"], "until"),
+        employee_ids=tuple(params["employee_ids"] or ()),
+        dry_run=bool(params["dry_run"]),
+    )
+
+
+def _instant(text: str | None, name: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise errors.ConfigurationError(
+            f"'{name}' in the trigger form is no date and time: write it as 2026-01-31T08:00:00+00:00."
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

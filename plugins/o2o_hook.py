@@ -1,0 +1,58 @@
+"""The hook: one keep-alive session to o2o, each call sent once, redirects never followed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from airflow.providers.http.hooks.http import AsyncHttpSession, HttpAsyncHook, SessionConfig
+from o2o_connections import API_CONN_ID, api, get_connection
+from o2o_registration.calling import Send
+from o2o_registration.config import DeliverySettings
+from o2o_registration.payloads import Payload
+
+KEEP_ALIVE_SECONDS = 4.0
+"""A connection that rests longer is closed: o2o may be closing it too, and a POST that meets that is in doubt."""
+
+
+class O2OHook(HttpAsyncHook):
+    """`HttpAsyncHook` with o2o's bearer token and without the retries, which would repeat a call that e-mails."""
+
+    conn_name_attr = "http_conn_id"
+    default_conn_name = API_CONN_ID
+    conn_type = "o2o"
+    hook_name = "o2o"
+
+    def __init__(self, http_conn_id: str = API_CONN_ID) -> None:
+        super().__init__(method="POST", http_conn_id=http_conn_id, retry_limit=1)
+
+    async def config(self) -> SessionConfig:
+        """The session's address and headers. Raises ConfigurationError, see `o2o_connections.api`."""
+        if self._config is None:
+            server = api(get_connection(self.http_conn_id))
+            self._config = SessionConfig(
+                base_url=server.base_url,
+                headers={"Authorization": f"Bearer {server.token}", "Accept": "application/json"},
+                extra_options={"allow_redirects": False, "check_response": False},
+            )
+        return self._config
+
+    @asynccontextmanager
+    async def sender(self, endpoint: str, settings: DeliverySettings) -> AsyncIterator[Send]:
+        """What the delivery calls: one POST of one payload, over connections that are kept."""
+        config = await self.config()
+        timeout = aiohttp.ClientTimeout(
+            total=settings.call_seconds,
+            connect=settings.connect_seconds,
+            sock_connect=settings.connect_seconds,
+            sock_read=settings.read_seconds,
+        )
+        connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session:
+            http = AsyncHttpSession(hook=self, request=session.post, config=config)
+
+            async def send(payload: Payload) -> aiohttp.ClientResponse:
+                return await http.run(endpoint, json=dict(payload))
+
+            yield send

@@ -1,0 +1,91 @@
+"""The operator: calls `user.create` once per person that is due in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.http.operators.http import HttpOperator
+from o2o_connections import API_CONN_ID, ledger_engine
+from o2o_context import explained
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from o2o_registration.delivery import Delivered, Delivery
+
+ENDPOINT = "receiver/APIv3/user.create"
+
+
+class O2OUserCreateOperator(HttpOperator):
+    """Delivers the ledger's due registrations to o2o and records each answer.
+
+    What is sent comes from the ledger, never from a template or XCom; what is returned are counts. Where o2o asks
+    for a long pause the task defers, and holds no worker meanwhile.
+
+    The DAG's params `employee_ids` (deliver these alone) and `dry_run` (call nobody) are read where they are set.
+    """
+
+    template_fields: Sequence[str] = ("endpoint", "http_conn_id")
+    ui_color = "#f7e6b5"
+
+    def __init__(
+        self, *, endpoint: str = ENDPOINT, http_conn_id: str = API_CONN_ID, **kwargs: Any
+    ) -> None:
+        super().__init__(endpoint=endpoint, http_conn_id=http_conn_id, method="POST", **kwargs)
+        self._delivery: Delivery | None = None
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Returns calls by outcome. Raises AirflowFailException where a retry cannot help."""
+        from o2o_hook import O2OHook
+        from o2o_registration.config import load_config
+        from o2o_registration.delivery import deliver
+        from o2o_registration.outbox import Outbox
+
+        params = context["params"]
+        if params.get("dry_run"):
+            self.log.info("Dry run: nobody is called")
+            return {}
+        with explained(self.log):
+            settings = load_config().settings
+            outbox = Outbox(
+                ledger_engine(), settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ())
+            )
+            hook = O2OHook(self.http_conn_id)
+            delivered = deliver(
+                outbox, lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery), settings, self._started
+            )
+            self._report(delivered)
+        if delivered.waiting is not None:
+            self.log.warning("o2o wants a pause of %.0f s (%s); coming back then", delivered.waiting, delivered.why)
+            self._defer_for(delivered.waiting)
+        return {str(outcome): count for outcome, count in delivered.outcomes.items()}
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, int]:
+        """After a deferral: whatever is due by now, by whichever run."""
+        return self.execute(context)
+
+    def on_kill(self) -> None:
+        """Stop claiming; the calls under way end and are recorded, the rest stays pending."""
+        if self._delivery is not None:
+            self._delivery.stop()
+
+    def _started(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def _defer_for(self, seconds: float) -> None:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        moment = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
+
+    def _report(self, delivered: Delivered) -> None:
+        from o2o_registration.report import table
+
+        rows: dict[str, object] = {str(outcome): count for outcome, count in sorted(delivered.outcomes.items())}
+        rows["calls"] = delivered.calls
+        rows["resent out of doubt"] = delivered.resent
+        rows["left open by a crash"] = delivered.recovered
+        rows["seconds"] = f"{delivered.seconds:.1f}"
+        self.log.info(table("Calls to o2o", rows))
+

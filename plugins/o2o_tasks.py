@@ -1,0 +1,108 @@
+"""The DAG's tasks, each a few lines over one module of the domain. Heavy imports happen inside, where they run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import get_current_context
+from o2o_connections import ledger_engine, warehouse_engine
+from o2o_context import explained, request_of
+
+log = logging.getLogger("airflow.task")
+
+DOCS_FOLDER = "O2O_DATA_DOCS_DIR"
+"""Where Data Docs pages are written, one per run; unset: none are."""
+
+
+def extract_interested_employees() -> dict[str, int] | None:
+    """Read the run's window. Returns counts, or None when there is nothing to do, which skips the rest."""
+    from o2o_registration import audit, extract, window
+    from o2o_registration.config import load_config
+    from o2o_registration.outbox import Outbox
+    from o2o_registration.report import table
+
+    with explained(log):
+        request = request_of(get_current_context())
+        config = load_config()
+        ledger = ledger_engine()
+        with ledger.connect() as connection:
+            reached = window.read_watermark(connection)
+        run = window.plan(request, reached, config.settings.window.lookback)
+        log.info("Window %s to %s", _when(run.window.since), _when(run.window.until))
+        found = extract.extract(warehouse_engine(), ledger, config, run)
+        log.info(table("Extracted", vars(found)))
+        if found.candidates or (
+            not run.dry_run and Outbox(ledger, config.settings, run.run_id, run.employee_ids).has_work()
+        ):
+            return vars(found)
+        audit.settle(ledger, run.run_id)
+    log.info("Nothing new and nothing waiting: the rest of this run is skipped")
+    return None
+
+
+def check_quality() -> dict[str, Any]:
+    """Check the candidates. Returns counts per reason. Fails the run when too many are bad."""
+    from o2o_registration.checking import check
+    from o2o_registration.config import load_config
+    from o2o_registration.report import table
+
+    context = get_current_context()
+    docs = os.environ.get(DOCS_FOLDER)
+    with explained(log):
+        checked = check(
+            ledger_engine(),
+            load_config(),
+            context["dag_run"].run_id,
+            Path(docs) if docs else None,
+            context["params"]["max_bad_share"],
+        )
+    for warning in checked.warnings:
+        log.warning(warning)
+    log.info(table("Checked", {"rows": checked.rows, "quarantined": checked.bad, **checked.reasons}))
+    return {"rows": checked.rows, "quarantined": checked.bad, "reasons": checked.reasons}
+
+
+def build_payloads() -> dict[str, int]:
+    """Turn the good candidates into pending registrations. Returns counts; a dry run only says who they are."""
+    from o2o_registration.building import build
+    from o2o_registration.config import load_config
+    from o2o_registration.report import table
+
+    context = get_current_context()
+    dry_run = bool(context["params"]["dry_run"])
+    with explained(log):
+        built = build(ledger_engine(), load_config(), context["dag_run"].run_id, dry_run)
+    counts = {"registered": built.registered, "known": built.known, "quarantined": built.quarantined}
+    log.info(table("Would be sent" if dry_run else "Built", counts))
+    if dry_run:
+        log.info("Employee ids (the first %d): %s", len(built.employee_ids), ", ".join(built.employee_ids))
+    return counts
+
+
+def load_audit(outlet_events: Any) -> dict[str, int]:
+    """Write the audit, settle the run, prove its arithmetic. Returns the summary and hands it to the asset event."""
+    from o2o_registration import audit
+    from o2o_registration.config import load_config
+    from o2o_registration.report import table
+
+    context = get_current_context()
+    with explained(log):
+        ledger = ledger_engine()
+        audit.load(ledger)
+        summary = audit.settle(ledger, context["dag_run"].run_id)
+        settings = load_config().settings.in_doubt
+    log.info(table("Run summary", summary.as_dict()))
+    if summary.in_doubt_now >= settings.warn_at:
+        log.warning(
+            "%d people are in doubt, the longest for %d minutes", summary.in_doubt_now, summary.oldest_doubt_minutes
+        )
+    for asset in outlet_events:
+        outlet_events[asset].extra = summary.as_dict()
+    return summary.as_dict()
+
+
+def _when(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
