@@ -66,7 +66,11 @@ lock: $(TEST_READY) ## pin requirements.txt and tests/requirements.txt anew from
 
 .PHONY: lock-check
 lock-check: $(TEST_READY)
-	@sh scripts/lock_check.sh
+	@cp requirements.txt $(VENV)/lock.txt && cp tests/requirements.txt $(VENV)/test-lock.txt
+	@$(LOCK) -o $(VENV)/lock.txt
+	@$(LOCK) --group test --constraint requirements.txt -o $(VENV)/test-lock.txt
+	@cmp -s requirements.txt $(VENV)/lock.txt && cmp -s tests/requirements.txt $(VENV)/test-lock.txt || \
+	    { echo "requirements.txt or tests/requirements.txt no longer fits pyproject.toml: run 'make lock'."; exit 1; }
 
 setup-test: $(TEST_READY)
 

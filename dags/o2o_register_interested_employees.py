@@ -7,8 +7,8 @@ so nobody is called twice, and every row can be accounted for.
 
 | task | what it does |
 |---|---|
-| `extract_interested_employees` | reads what changed in HR since the last successful run; skips the rest when there is nothing to do |
-| `check_quality` | sets bad rows aside in `o2o.quarantine`, each with all its reasons; stops the run when too many are bad |
+| `extract_interested_employees` | reads what changed in HR since the last success; skips the rest if nothing did |
+| `check_quality` | sets bad rows aside in `o2o.quarantine` with all reasons; stops when too many are bad |
 | `build_payloads` | makes a pending registration of each good row |
 | `approve_large_batch` | asks a person before an unusually large batch is e-mailed |
 | `post_users` | calls o2o; an intent is committed before each call |

@@ -37,15 +37,11 @@ class ApproveLargeBatchOperator(ApprovalOperator):
             return None
         with explained(self.log):
             settings = load_config().settings.fuse
-            reading = fuse.weigh(
-                ledger_engine(), settings, context["dag_run"].run_id, context["params"]["max_people"]
-            )
+            reading = fuse.weigh(ledger_engine(), settings, context["dag_run"].run_id, context["params"]["max_people"])
         if not reading.blown:
             self.log.info("%d people to send, limit %d: no approval needed", reading.people, reading.limit)
             return None
-        self.log.warning(
-            "%d people to send, limit %d: held until somebody approves", reading.people, reading.limit
-        )
+        self.log.warning("%d people to send, limit %d: held until somebody approves", reading.people, reading.limit)
         self.body = _question(reading)
         self.response_timeout = timedelta(hours=settings.answer_hours)
         return super().execute(context)

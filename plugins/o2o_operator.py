@@ -29,9 +29,7 @@ class O2OUserCreateOperator(HttpOperator):
     template_fields: Sequence[str] = ("endpoint", "http_conn_id")
     ui_color = "#f7e6b5"
 
-    def __init__(
-        self, *, endpoint: str = ENDPOINT, http_conn_id: str = API_CONN_ID, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, endpoint: str = ENDPOINT, http_conn_id: str = API_CONN_ID, **kwargs: Any) -> None:
         super().__init__(endpoint=endpoint, http_conn_id=http_conn_id, method="POST", **kwargs)
         self._delivery: Delivery | None = None
 
@@ -53,7 +51,10 @@ class O2OUserCreateOperator(HttpOperator):
             )
             hook = O2OHook(self.http_conn_id)
             delivered = deliver(
-                outbox, lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery), settings, self._started
+                outbox,
+                lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
+                settings,
+                self._started,
             )
             self._report(delivered)
         if delivered.waiting is not None:
@@ -88,4 +89,3 @@ class O2OUserCreateOperator(HttpOperator):
         rows["left open by a crash"] = delivered.recovered
         rows["seconds"] = f"{delivered.seconds:.1f}"
         self.log.info(table("Calls to o2o", rows))
-

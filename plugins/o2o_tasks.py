@@ -97,7 +97,9 @@ def load_audit(outlet_events: Any) -> dict[str, int]:
     log.info(table("Run summary", summary.as_dict()))
     if summary.in_doubt_now >= settings.warn_at:
         log.warning(
-            "%d people are in doubt, the longest for %d minutes", summary.in_doubt_now, summary.oldest_doubt_minutes
+            "%d people are in doubt, the longest for %d minutes",
+            summary.in_doubt_now,
+            summary.oldest_doubt_minutes,
         )
     for asset in outlet_events:
         outlet_events[asset].extra = summary.as_dict()

@@ -77,9 +77,7 @@ def _parser() -> argparse.ArgumentParser:
             default=os.environ.get(variable) or str(default),
             help=f"0 picks a free one ({variable}; default: {default})",
         )
-    run.add_argument(
-        "--exit-after-first-run", action="store_true", help="stop after the first run; 0 if it was good"
-    )
+    run.add_argument("--exit-after-first-run", action="store_true", help="stop after the first run; 0 if it was good")
     people = _add(parsers, "people", _people, "add interested people to the HR warehouse")
     people.add_argument("--count", type=_count, default=20, help="default: %(default)s")
     _add(parsers, "mend", _mend, "correct the defects of the demo's people in the HR warehouse")

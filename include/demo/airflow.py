@@ -141,6 +141,4 @@ def job_commands(layout: Layout, env: Mapping[str, str]) -> list[Command]:
 
 
 def _command(name: str, layout: Layout, env: Mapping[str, str], *arguments: str) -> Command:
-    return Command(
-        name, (sys.executable, "-m", "airflow", *arguments), layout.log(name), env, cwd=layout.run_dir
-    )
+    return Command(name, (sys.executable, "-m", "airflow", *arguments), layout.log(name), env, cwd=layout.run_dir)

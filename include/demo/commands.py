@@ -72,12 +72,8 @@ def _judge(done: FirstRun, outcome: Outcome, layout: Layout, reporter: Reporter)
 
 def _greet(stack: Stack, reporter: Reporter) -> None:
     reporter.line()
-    reporter.line(
-        f"Airflow       {stack.airflow_url}   user {airflow.ADMIN}, password {stack.secrets.admin_password}"
-    )
-    reporter.line(
-        f"              (user {airflow.VIEWER}, password {stack.secrets.viewer_password} may only look)"
-    )
+    reporter.line(f"Airflow       {stack.airflow_url}   user {airflow.ADMIN}, password {stack.secrets.admin_password}")
+    reporter.line(f"              (user {airflow.VIEWER}, password {stack.secrets.viewer_password} may only look)")
     reporter.line(f"Mailbox       {stack.simulator_url}/   what o2o would have sent to people")
     reporter.line(f"PostgreSQL    127.0.0.1:{stack.ports.postgres}, password in {stack.layout.secrets_file}")
     reporter.line(f"Logs          {stack.layout.logs}")
@@ -95,9 +91,7 @@ def _say_already_running(layout: Layout, reporter: Reporter) -> int:
 def people(layout: Layout, reporter: Reporter, count: int) -> int:
     warehouse = _warehouse(layout)
     added = warehouse.add(count)
-    reporter.line(
-        f"Added {added.people} interested people to HR; {len(added.defects)} of the rows have a defect."
-    )
+    reporter.line(f"Added {added.people} interested people to HR; {len(added.defects)} of the rows have a defect.")
     _list_defects(added, reporter)
     reporter.line(_next_run(layout))
     return 0
@@ -136,9 +130,7 @@ def _next_run(layout: Layout) -> str:
     except HttpError:
         return "Airflow does not answer yet; its first run picks them up."
     if schedule is None or schedule.next_run is None or schedule.paused:
-        return (
-            f"The DAG {DAG_ID} is paused: unpause or trigger it in Airflow ({url}) to have them registered."
-        )
+        return f"The DAG {DAG_ID} is paused: unpause or trigger it in Airflow ({url}) to have them registered."
     seconds = max(0, round((schedule.next_run - datetime.now(UTC)).total_seconds()))
     at = schedule.next_run.astimezone().strftime("%H:%M:%S")
     return f"The next run picks them up at {at}, in {seconds // 60} min {seconds % 60:02} s: {url}"
@@ -160,9 +152,7 @@ def status(layout: Layout, reporter: Reporter) -> int:
         return NOT_RUNNING
     rows = [(record.name, record.pid, "runs" if record.alive else "ended") for record in found.processes]
     reporter.table("Processes", ("name", "pid", "state"), rows)
-    reporter.line(
-        f"Airflow {airflow.base_url(found.ports)}, user {airflow.ADMIN}, password: see {layout.secrets_file}"
-    )
+    reporter.line(f"Airflow {airflow.base_url(found.ports)}, user {airflow.ADMIN}, password: see {layout.secrets_file}")
     reporter.line(f"PostgreSQL on port {found.ports.postgres}, o2o simulator on port {found.ports.simulator}")
     return 0
 

@@ -96,9 +96,7 @@ def explain_failure(first_run: FirstRun, task_logs: Path) -> str:
     lines = [f"The run {first_run.run_id} failed."]
     for task in first_run.tasks:
         if task.state == "failed":
-            lines.append(
-                f"  {task.name} failed at try {task.try_number}. Its log: {_log(first_run, task, task_logs)}"
-            )
+            lines.append(f"  {task.name} failed at try {task.try_number}. Its log: {_log(first_run, task, task_logs)}")
     return "\n".join(lines)
 
 

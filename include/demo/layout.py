@@ -79,9 +79,7 @@ class Ports:
         for name, port in asdict(self).items():
             port = port or free_port()
             if port in chosen.values():
-                raise PortTaken(
-                    f"{VARIABLES[name]}={port} is also the port of another part; give it its own."
-                )
+                raise PortTaken(f"{VARIABLES[name]}={port} is also the port of another part; give it its own.")
             if not is_free(port):
                 raise PortTaken(
                     f"Port {port}, meant for {TITLES[name]}, is taken. "

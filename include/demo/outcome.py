@@ -50,9 +50,7 @@ def _read_ledger(url: str, latest_runs: int) -> tuple[list[tuple[str, int]], int
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         registrations = connection.execute(
-            text(
-                "select status, count(*) from o2o.registration group by status order by count(*) desc, status"
-            )
+            text("select status, count(*) from o2o.registration group by status order by count(*) desc, status")
         )
         by_status = [(str(status), int(count)) for status, count in registrations]
         quarantined = int(connection.execute(text("select count(*) from o2o.quarantine")).scalar_one())

@@ -66,9 +66,7 @@ class Defect:
 
 
 DEFECTS = (
-    Defect(
-        "e-mail address without @", lambda p, _: replace(p, work_email=(p.work_email or "").replace("@", "."))
-    ),
+    Defect("e-mail address without @", lambda p, _: replace(p, work_email=(p.work_email or "").replace("@", "."))),
     Defect("no last name", lambda p, _: replace(p, last_name=None)),
     Defect("language that o2o does not speak", lambda p, _: replace(p, language_code="de")),
     Defect("company without a bike plan", lambda p, _: replace(p, company_code="HOOLI")),

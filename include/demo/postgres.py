@@ -80,9 +80,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         """The SQLAlchemy URL of a database."""
-        return (
-            f"postgresql+psycopg://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{database}"
-        )
+        return f"postgresql+psycopg://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{database}"
 
     def start(self) -> PostgresServer:
         """Make the cluster if there is none, start the server, and wait until it answers."""
@@ -124,9 +122,7 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         """Drop a database, with the sessions that still use it."""
         with self._connect() as connection:
-            connection.execute(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
     def __enter__(self) -> PostgresServer:
         return self.start()

@@ -184,9 +184,7 @@ class Stack:
                 cwd=self.layout.run_dir,
             )
         )
-        self._wait(
-            lambda: _answers(f"{self.simulator_url}/simulator/summary"), 30, "The o2o simulator", "simulator"
-        )
+        self._wait(lambda: _answers(f"{self.simulator_url}/simulator/summary"), 30, "The o2o simulator", "simulator")
 
     def _begin_migration(self, env: Mapping[str, str]) -> ManagedProcess | None:
         """In the background, for it takes as long as the next steps. None when this version's was done."""

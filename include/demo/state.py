@@ -43,9 +43,7 @@ class StackState:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            raise DemoError(
-                f"{path} is damaged: remove it, and look for left-over processes with ps."
-            ) from None
+            raise DemoError(f"{path} is damaged: remove it, and look for left-over processes with ps.") from None
 
 
 class StackLock:

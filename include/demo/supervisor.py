@@ -61,9 +61,7 @@ class Supervisor:
                 continue
             notice = death_notice(process)
             if self._too_often(process.name):
-                raise ProcessDied(
-                    f"{notice}\n{process.name} died {MAX_RESTARTS + 1} times in a short time: giving up."
-                )
+                raise ProcessDied(f"{notice}\n{process.name} died {MAX_RESTARTS + 1} times in a short time: giving up.")
             process.kill()  # what it started must not outlive it and hold its ports
             process.start()
             notices.append(f"{notice}\n{process.name} was started again.")

@@ -44,7 +44,7 @@ STATUS = {
     Outcome.EXISTING: "existing",
     Outcome.REJECTED: "rejected",
     Outcome.IN_DOUBT: "in_doubt",
-    **{outcome: "pending" for outcome in REPEATABLE},
+    **dict.fromkeys(REPEATABLE, "pending"),
 }
 
 

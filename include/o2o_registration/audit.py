@@ -73,7 +73,8 @@ def settle(ledger: sa.Engine, run_id: str) -> Summary:
             )
         connection.execute(sa.text("delete from o2o.candidate where run_id = :run_id"), {"run_id": run_id})
         connection.execute(
-            sa.text("update o2o.run_summary set settled_at = now() where run_id = :run_id"), {"run_id": run_id}
+            sa.text("update o2o.run_summary set settled_at = now() where run_id = :run_id"),
+            {"run_id": run_id},
         )
         advance_watermark(connection, run_id)
     return summary

@@ -87,9 +87,10 @@ def _stage(connection: sa.Connection, config: Config, run_id: str) -> None:
     progress = Progress(log, "Building payloads")
     for chunk in rows.partitions():
         cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-        with cursor, cursor.copy(
-            "copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin"
-        ) as copy:
+        with (
+            cursor,
+            cursor.copy("copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin") as copy,
+        ):
             for row in chunk:
                 payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
                 copy.write_row((clean(row[0]), row[-3], json.dumps(payload, ensure_ascii=False), row[-2], row[-1]))
@@ -139,17 +140,13 @@ def _upsert(connection: sa.Connection, run_id: str) -> int:
 
 
 def _shown(connection: sa.Connection) -> tuple[str, ...]:
-    ids: Any = connection.scalars(
-        sa.text("select employee_id from built order by employee_id limit :n"), {"n": SHOWN}
-    )
+    ids: Any = connection.scalars(sa.text("select employee_id from built order by employee_id limit :n"), {"n": SHOWN})
     return tuple(ids)
 
 
 def _forget_quarantine(connection: sa.Connection) -> None:
     """Only here, with the registration: an earlier delete would lose the person in a crash between the two."""
-    connection.execute(
-        sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)")
-    )
+    connection.execute(sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)"))
 
 
 def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int:

@@ -70,9 +70,7 @@ def check(
 
 def _verdicts(connection: sa.Connection, config: Config, run_id: str) -> QualityResult | None:
     """None without rows: then neither pandas nor Great Expectations is loaded."""
-    total = connection.scalar(
-        sa.text("select count(*) from o2o.candidate where run_id = :run_id"), {"run_id": run_id}
-    )
+    total = connection.scalar(sa.text("select count(*) from o2o.candidate where run_id = :run_id"), {"run_id": run_id})
     if not total:
         return None
     from o2o_registration.quality.check import check as check_chunk
@@ -181,7 +179,7 @@ def _reasons(connection: sa.Connection, run_id: str) -> dict[str, int]:
         """),
         {"run_id": run_id},
     )
-    return {code: count for code, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _bad(connection: sa.Connection, run_id: str) -> int:

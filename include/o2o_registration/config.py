@@ -114,9 +114,6 @@ def _by_comparable_key(value: Any) -> Any:
     return {comparable(key): code for key, code in value.items()}
 
 
-
-
-
 class Columns(_Strict):
     """Our field -> the column's name in the extract's result."""
 

@@ -93,7 +93,12 @@ class Delivery:
         if self._stopped_by is not None:
             raise _stopped(self._stopped_by)
         return Delivered(
-            dict(self._outcomes), recovered, resent, waiting, breaker.detail if waiting else None, progress.seconds
+            dict(self._outcomes),
+            recovered,
+            resent,
+            waiting,
+            breaker.detail if waiting else None,
+            progress.seconds,
         )
 
     def _breaker(self) -> Breaker:
@@ -135,8 +140,7 @@ class Delivery:
         if self._calls:
             await asyncio.wait(set(self._calls), return_when=asyncio.FIRST_COMPLETED)
             return True
-        while self._results and not recorder.done():
-            await asyncio.sleep(0.01)
+        await self._recorded(recorder)
         wait = await asyncio.to_thread(self._outbox.next_due)
         if wait is None or wait > self._settings.max_wait_seconds:
             return False
@@ -179,7 +183,11 @@ class Delivery:
                 progress.add(len(batch))
             if breaker.is_open != was_open:
                 was_open = breaker.is_open
-                log.warning("Circuit breaker %s: %s", "opened" if was_open else "closed", breaker.detail or "o2o answers")
+                log.warning(
+                    "Circuit breaker %s: %s",
+                    "opened" if was_open else "closed",
+                    breaker.detail or "o2o answers",
+                )
                 await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
 
     async def _record(self, batch: Sequence[Result]) -> None:
@@ -203,14 +211,18 @@ class Delivery:
             else:
                 return
 
+    async def _recorded(self, recorder: asyncio.Task[None]) -> None:
+        """Until every answer is in the ledger, or the recorder has given up."""
+        while self._results and not recorder.done():
+            self._news.set()
+            await asyncio.sleep(0.01)
+
     async def _finish(self, recorder: asyncio.Task[None]) -> None:
         """Let calls under way end, which takes `call_seconds` at most, and record them all."""
         if self._calls:
             log.info("Waiting for %d calls under way", len(self._calls))
             await asyncio.wait(set(self._calls))
-        while self._results and not recorder.done():
-            self._news.set()
-            await asyncio.sleep(0.01)
+        await self._recorded(recorder)
         if recorder.done():
             recorder.result()
         recorder.cancel()
@@ -231,8 +243,12 @@ def _stopped(answer: Answer) -> DeliveryStopped:
     )
 
 
-def deliver(outbox: Outbox, send: Callable[[], contextlib.AbstractAsyncContextManager[Send]], settings: Settings,
-            on_start: Callable[[Delivery], None] = lambda _: None) -> Delivered:
+def deliver(
+    outbox: Outbox,
+    send: Callable[[], contextlib.AbstractAsyncContextManager[Send]],
+    settings: Settings,
+    on_start: Callable[[Delivery], None] = lambda _: None,
+) -> Delivered:
     """Run a delivery to its end in an event loop of its own; `on_start` receives it, to stop it from elsewhere."""
 
     async def main() -> Delivered:

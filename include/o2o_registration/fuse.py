@@ -27,7 +27,7 @@ class Reading:
 
 def usual_volume(connection: sa.Connection) -> float | None:
     """The 95th percentile of people per run over 30 days; None below ENOUGH_RUNS runs."""
-    return connection.scalar(
+    usual: float | None = connection.scalar(
         sa.text("""
             select case when count(*) >= :enough
                         then percentile_cont(0.95) within group (order by registered) end
@@ -36,6 +36,7 @@ def usual_volume(connection: sa.Connection) -> float | None:
         """),
         {"enough": ENOUGH_RUNS},
     )
+    return usual
 
 
 def limit(settings: FuseSettings, usual: float | None, by_hand: int | None = None) -> int:

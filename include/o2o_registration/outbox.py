@@ -41,9 +41,7 @@ class Result:
 class Outbox:
     """The ledger as the delivery sees it. Every method is one short transaction; blocking."""
 
-    def __init__(
-        self, ledger: sa.Engine, settings: Settings, run_id: str, employee_ids: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, ledger: sa.Engine, settings: Settings, run_id: str, employee_ids: Sequence[str] = ()) -> None:
         self._ledger, self._settings, self._run_id = ledger, settings, run_id
         self._ids = list(employee_ids)
         self._orphan_age = timedelta(seconds=settings.delivery.call_seconds) + ORPHAN_MARGIN
@@ -130,7 +128,7 @@ class Outbox:
     def recover(self) -> int:
         """Give up attempts that a crash left open: whether they were sent cannot be known. Returns how many."""
         with self._ledger.begin() as connection:
-            return connection.execute(
+            orphans = connection.execute(
                 sa.text("""
                     with orphan as (
                         update o2o.attempt
@@ -150,6 +148,7 @@ class Outbox:
                     "cool_down": self._settings.in_doubt.cool_down,
                 },
             ).scalar_one()
+        return int(orphans)
 
     def resend_doubtful(self) -> int:
         """Under the policy `resend`: let those in doubt be called once more after the cool-down. Returns people."""
@@ -167,7 +166,7 @@ class Outbox:
     def has_work(self) -> bool:
         """Whether anything waits that a run could do now: people to call, doubts to clear, answers to audit."""
         with self._ledger.begin() as connection:
-            return connection.execute(
+            found = connection.execute(
                 sa.text("""
                     select exists (select from o2o.registration where status = 'pending' and not_before <= now())
                         or exists (select from o2o.registration where status = 'in_doubt' and :resend
@@ -178,6 +177,7 @@ class Outbox:
                 """),
                 {"resend": self._settings.in_doubt.policy == "resend", "age": self._orphan_age},
             ).scalar_one()
+        return bool(found)
 
     def due(self) -> int:
         """People that could be called now."""
@@ -185,11 +185,12 @@ class Outbox:
 
     def next_due(self) -> float | None:
         """Seconds until the next pending person may be called; None when nobody is pending."""
-        return self._scalar("""
+        seconds: float | None = self._scalar("""
             -- not greatest(): it takes null, which is nobody, for 0, which is at once
             select cast(extract(epoch from min(not_before) - now()) as double precision)
             from o2o.registration where {mine}
         """)
+        return seconds
 
     def _scalar(self, sql: str) -> Any:
         mine = "status = 'pending' and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))"

@@ -81,7 +81,8 @@ def plan(request: Request, watermark: datetime | None, lookback: timedelta) -> R
 
 def read_watermark(connection: sa.Connection) -> datetime | None:
     """Everything that changed before this instant has been read; None before the first success."""
-    return connection.scalar(sa.text("select until from o2o.watermark where source = 'hr'"))
+    until: datetime | None = connection.scalar(sa.text("select until from o2o.watermark where source = 'hr'"))
+    return until
 
 
 def advance_watermark(connection: sa.Connection, run_id: str) -> None:

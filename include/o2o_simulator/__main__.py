@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 def _token(parser: argparse.ArgumentParser) -> str:
     token = os.environ.get(TOKEN_VARIABLE, "")
     if not token:
-        parser.error(
-            f"the environment variable {TOKEN_VARIABLE} is not set; put the token that callers send into it"
-        )
+        parser.error(f"the environment variable {TOKEN_VARIABLE} is not set; put the token that callers send into it")
     if not all("!" <= character <= "~" for character in token):
         parser.error(f"the environment variable {TOKEN_VARIABLE} must be printable ASCII without spaces")
     return token

@@ -48,9 +48,7 @@ class _Control:
         # In a thread: looking through a million mails must not hold up a call.
         found = await asyncio.to_thread(page.matching, mails, text)
         view = page.view_of(found, text, only_repeats, request.query.get("page", "1"))
-        html = page.render(
-            self._mailbox.summary(), [fault.as_json() for fault in self._faults.active()], view
-        )
+        html = page.render(self._mailbox.summary(), [fault.as_json() for fault in self._faults.active()], view)
         return web.Response(text=html, content_type="text/html", headers=_PAGE_HEADERS)
 
     async def list_mails(self, request: web.Request) -> web.Response:

@@ -18,9 +18,7 @@ REDIRECT_TARGET = "/redirected/user.create"
 
 _CHUNK = b"x" * 65_536
 _CLIENT_GONE_POLL_S = 0.02
-_HTML_PAGE = (
-    "<!doctype html><html><head><title>o2o</title></head><body><h1>We will be right back</h1></body></html>"
-)
+_HTML_PAGE = "<!doctype html><html><head><title>o2o</title></head><body><h1>We will be right back</h1></body></html>"
 
 
 @dataclass(frozen=True, slots=True)

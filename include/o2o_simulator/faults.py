@@ -158,19 +158,12 @@ def _is_location(value: object) -> str | None:
 
 
 def _is_body(value: object) -> str | None:
-    return (
-        None
-        if value is None or isinstance(value, str | dict | list)
-        else "must be a string, an object or a list"
-    )
+    return None if value is None or isinstance(value, str | dict | list) else "must be a string, an object or a list"
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
     return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and low <= value <= high
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
     )
 
 
@@ -188,9 +181,7 @@ _CHECKS: dict[str, Callable[[object], str | None]] = {
     "bytes": _is_count,
     "location": _is_location,
 }
-_CHECKS_OF_KIND: dict[tuple[str, str], Callable[[object], str | None]] = {
-    ("hang", "seconds"): _is_duration_or_null
-}
+_CHECKS_OF_KIND: dict[tuple[str, str], Callable[[object], str | None]] = {("hang", "seconds"): _is_duration_or_null}
 
 
 def parse_fault(description: Mapping[str, object]) -> Fault:
@@ -203,9 +194,7 @@ def parse_fault(description: Mapping[str, object]) -> Fault:
     problems = [*_option_problems(name, kind, given), *_when_problems(given)]
     if problems:
         raise FaultError(f"{name}: {'; '.join(problems)}")
-    options = {"processed": kind.processed} | {
-        option: given[option] for option in kind.options if option in given
-    }
+    options = {"processed": kind.processed} | {option: given[option] for option in kind.options if option in given}
     seed = given.get("seed")
     return Fault(
         kind=name,

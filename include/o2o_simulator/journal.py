@@ -34,9 +34,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.close()
-            raise JournalError(
-                f"journal {self._path}: another simulator is using it; choose another file"
-            ) from error
+            raise JournalError(f"journal {self._path}: another simulator is using it; choose another file") from error
         self._file = file
         return self._events()
 
@@ -71,8 +69,7 @@ class Journal:
             return from_line(row)
         except ValueError as error:
             raise JournalError(
-                f"journal {self._path}, line {number}: {error}; "
-                "mend or remove the line, or start with a new file"
+                f"journal {self._path}, line {number}: {error}; mend or remove the line, or start with a new file"
             ) from error
 
     def _forget_torn_line(self, start: int) -> None:

@@ -150,9 +150,7 @@ class Mailbox:
         call = self._calls.get(answer.call)
         if call is None:  # it arrived before a reset
             return
-        self._calls[answer.call] = replace(
-            call, status=answer.status, employee_id=answer.employee_id, done=True
-        )
+        self._calls[answer.call] = replace(call, status=answer.status, employee_id=answer.employee_id, done=True)
         if answer.status is not None:
             self._statuses[answer.status] += 1
             self._answered += 1

@@ -120,9 +120,7 @@ def _cards(summary: Summary) -> str:
     cards += [_card(summary.mails_by_subject[subject.value], f"“{subject.value}”") for subject in Subject]
     twice = summary.people_mailed_more_than_once
     label = "person mailed more than once" if twice == 1 else "people mailed more than once"
-    cards.append(
-        _card(twice, f'<a href="/?only=repeats">{label}</a>', "bad") if twice else _card(twice, label, "good")
-    )
+    cards.append(_card(twice, f'<a href="/?only=repeats">{label}</a>', "bad") if twice else _card(twice, label, "good"))
     return f'<ul class="cards">{"".join(cards)}</ul>'
 
 
@@ -188,13 +186,9 @@ def _row(mail: Mail) -> str:
 def _pager(view: View) -> str:
     if view.pages == 1:
         return ""
-    newer = (
-        f'<a rel="prev" href="{_link(view, view.page - 1)}">Newer</a>' if view.page > 1 else "<span></span>"
-    )
+    newer = f'<a rel="prev" href="{_link(view, view.page - 1)}">Newer</a>' if view.page > 1 else "<span></span>"
     older = (
-        f'<a rel="next" href="{_link(view, view.page + 1)}">Older</a>'
-        if view.page < view.pages
-        else "<span></span>"
+        f'<a rel="next" href="{_link(view, view.page + 1)}">Older</a>' if view.page < view.pages else "<span></span>"
     )
     return f'<nav aria-label="Pages">{newer}<span>page {view.page:,} of {view.pages:,}</span>{older}</nav>'
 

@@ -33,9 +33,7 @@ class Answer:
 
 CREATED = Answer(201, {"result": "User was created.", "success": True}, Subject.WELCOME)
 UPDATED = Answer(200, {"result": "User was updated.", "success": True}, Subject.EXISTING)
-UNAUTHORIZED = Answer(
-    401, {"result": "Unauthorized.", "success": False}, headers={"WWW-Authenticate": "Bearer"}
-)
+UNAUTHORIZED = Answer(401, {"result": "Unauthorized.", "success": False}, headers={"WWW-Authenticate": "Bearer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +99,7 @@ def _email(value: str) -> str | None:
 def fields_of(bike_plans: Collection[str]) -> dict[str, Field]:
     """The API's fields; a strange bike plan code is refused without a list of the known ones."""
     return {
-        "BikePlanCode": Field(
-            True, lambda code: None if code in bike_plans else "is not a known bike plan code"
-        ),
+        "BikePlanCode": Field(True, lambda code: None if code in bike_plans else "is not a known bike plan code"),
         "FirstName": Field(True, _not_blank),
         "LastName": Field(True, _not_blank),
         "Email": Field(True, _email),

@@ -205,15 +205,11 @@ class Simulator:
 
     def _is_authorized(self, request: web.Request) -> bool:
         given = request.headers.getall("Authorization", [])
-        return len(given) == 1 and hmac.compare_digest(
-            given[0].encode("utf-8", "surrogateescape"), self._authorization
-        )
+        return len(given) == 1 and hmac.compare_digest(given[0].encode("utf-8", "surrogateescape"), self._authorization)
 
     async def _redirected(self, request: web.Request) -> web.StreamResponse:
         self._mailbox.note_request(404, token_leaked="Authorization" in request.headers)
-        return web.json_response(
-            {"result": "You were redirected here, and followed.", "success": False}, status=404
-        )
+        return web.json_response({"result": "You were redirected here, and followed.", "success": False}, status=404)
 
     @web.middleware
     async def _refusals_as_json(

@@ -44,9 +44,7 @@ async def test_status_answers_with_any_status_and_mails_nobody(
     assert (await caller.post(jane)).status == 201
 
 
-async def test_status_can_come_after_the_effect(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_status_can_come_after_the_effect(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A processed 502 has registered and mailed the person, so that a repetition mails twice."""
     simulator.add_fault("status", status=502, processed=True, next=1)
 
@@ -69,9 +67,7 @@ async def test_status_carries_headers_and_a_text_or_json_body(
     assert refused.json == {"error": "no"}
 
 
-async def test_latency_delays_the_true_answer(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_latency_delays_the_true_answer(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A slow call is a normal call otherwise."""
     simulator.add_fault("latency", seconds=0.2, next=1)
     start = time.monotonic()
@@ -144,9 +140,7 @@ async def test_hang_for_some_seconds_ends_without_an_answer(
     assert simulator.mailbox == []
 
 
-async def test_half_body_breaks_off_in_the_middle(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_half_body_breaks_off_in_the_middle(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """The status line says 201, the body never ends."""
     simulator.add_fault("half_body", next=1)
 
@@ -173,9 +167,7 @@ async def test_half_body_delivers_the_first_half(simulator: Simulator, jane: dic
     assert len(half) == announced // 2
 
 
-async def test_html_is_a_200_that_is_no_answer(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_html_is_a_200_that_is_no_answer(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A maintenance page looks like success to those who read the status only."""
     simulator.add_fault("html", next=1)
     reply = await caller.post(jane)
@@ -200,9 +192,7 @@ async def test_not_json_claims_to_be_json(simulator: Simulator, caller: Caller, 
         _ = reply.json
 
 
-async def test_slow_body_arrives_byte_by_byte(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_slow_body_arrives_byte_by_byte(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """The true answer, in more time than a client may have."""
     simulator.add_fault("slow_body", interval=0.005, next=1)
     start = time.monotonic()
@@ -239,9 +229,7 @@ async def test_huge_body_is_valid_json_of_that_size(
     assert (reply.status, len(reply.body), reply.json["success"]) == (201, size, True)
 
 
-async def test_redirect_followed_leaks_the_token(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_redirect_followed_leaks_the_token(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A client that follows hands its token to the target; one that does not, does not."""
     simulator.add_fault("redirect", next=2)
 
@@ -282,9 +270,7 @@ async def test_each_fault_mails_as_it_was_told(
     assert simulator.calls[0].fault == kind
 
 
-async def test_a_processed_fault_with_a_wrong_token_mails_nobody(
-    simulator: Simulator, jane: dict[str, Any]
-) -> None:
+async def test_a_processed_fault_with_a_wrong_token_mails_nobody(simulator: Simulator, jane: dict[str, Any]) -> None:
     """Processing includes the check of the token and of the person."""
     simulator.add_fault("status", status=500, processed=True, next=1)
     async with aiohttp.ClientSession(simulator.url) as session:
@@ -326,9 +312,7 @@ async def test_share_zero_never_and_share_one_always_strikes(
         assert (await caller.post(jane | {"Email": f"p{number}@acme.example"})).status == status
 
 
-async def test_cleared_faults_strike_no_more(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_cleared_faults_strike_no_more(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """Clearing says how many there were."""
     simulator.add_fault("status", status=500, share=1)
     assert simulator.clear_faults() == 1
@@ -339,9 +323,7 @@ async def test_faults_are_posted_listed_and_deleted_over_http(
     simulator: Simulator, caller: Caller, jane: dict[str, Any]
 ) -> None:
     """The demo has no Python at hand, only curl."""
-    added = await caller.request(
-        "POST", "/simulator/faults", json={"kind": "status", "status": 503, "next": 3}
-    )
+    added = await caller.request("POST", "/simulator/faults", json={"kind": "status", "status": 503, "next": 3})
     assert added.status == 201
     await caller.post(jane)
 
@@ -398,9 +380,7 @@ async def test_a_wrongly_described_fault_is_a_400_that_names_what_is_wrong(
     ("body", "content_type", "status"),
     [(b"{", "application/json", 400), (b'{"kind": "html", "next": 1}', "text/plain", 415)],
 )
-async def test_a_fault_that_is_no_json_is_refused(
-    caller: Caller, body: bytes, content_type: str, status: int
-) -> None:
+async def test_a_fault_that_is_no_json_is_refused(caller: Caller, body: bytes, content_type: str, status: int) -> None:
     """A form on some web page cannot switch faults on."""
     headers = {"Content-Type": content_type}
     assert (await caller.request("POST", "/simulator/faults", data=body, headers=headers)).status == status

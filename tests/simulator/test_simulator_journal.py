@@ -80,9 +80,7 @@ async def test_every_line_is_written_before_the_answer(journal: Path, jane: dict
         assert [line.split('"')[3] for line in journal.read_text().splitlines()] == ["call", "mail", "answer"]
 
 
-@pytest.mark.parametrize(
-    "torn", ['{"event":"mail","ca', "{", '{"event":"call","call":9,"at":"2026', "\x00\xff"]
-)
+@pytest.mark.parametrize("torn", ['{"event":"mail","ca', "{", '{"event":"call","call":9,"at":"2026', "\x00\xff"])
 async def test_a_torn_last_line_is_dropped(journal: Path, jane: dict[str, Any], torn: str) -> None:
     """The rest is kept, and the next event starts on a line of its own."""
     await play(journal, jane)
@@ -94,9 +92,7 @@ async def test_a_torn_last_line_is_dropped(journal: Path, jane: dict[str, Any], 
     assert (await play(journal)).mailbox == again.mailbox
 
 
-async def test_a_call_that_a_kill_cut_off_is_remembered_without_an_answer(
-    journal: Path, jane: dict[str, Any]
-) -> None:
+async def test_a_call_that_a_kill_cut_off_is_remembered_without_an_answer(journal: Path, jane: dict[str, Any]) -> None:
     """Its mail went out; it is in flight no more."""
     await play(journal, jane)
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -120,9 +116,7 @@ async def test_a_call_that_a_kill_cut_off_is_remembered_without_an_answer(
         '{"event":"mail","call":1,"at":"2026-01-01T00:00:00+00:00","to":"a@b.be","subject":"Hi","partner_EmployeeID":null}',
     ],
 )
-async def test_a_damaged_line_inside_is_an_error_that_names_it(
-    journal: Path, jane: dict[str, Any], line: str
-) -> None:
+async def test_a_damaged_line_inside_is_an_error_that_names_it(journal: Path, jane: dict[str, Any], line: str) -> None:
     """Guessing would lie about who was mailed, so the simulator does not start, and releases the file."""
     await play(journal, jane)
     good = journal.read_text()

@@ -89,9 +89,7 @@ async def test_a_wrong_piece_is_a_400_that_names_it(caller: Caller, query: str) 
     assert query.partition("=")[0] in reply.json["error"]
 
 
-async def test_the_summary_has_every_number(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_the_summary_has_every_number(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """Calls, answers, mails and people add up."""
     await caller.post(jane)
     await caller.post(jane)
@@ -198,9 +196,7 @@ async def test_the_page_escapes_what_people_are_called(
 ) -> None:
     """Markup in an id, an address, a search or a fault is text."""
     evil = "<script>alert(1)</script>"
-    await caller.post(
-        jane | {"FirstName": evil, "partner_EmployeeID": evil, "Email": "o'b&amp{x}@acme.example"}
-    )
+    await caller.post(jane | {"FirstName": evil, "partner_EmployeeID": evil, "Email": "o'b&amp{x}@acme.example"})
     simulator.add_fault("status", status=500, body=evil, next=1)
 
     for query in ("", '?q="><script>alert(1)</script>', "?q=<script>alert(1)</script>"):

@@ -84,9 +84,7 @@ def test_a_signal_stops_it_at_once_even_with_calls_that_hang(
     url = url_of(program)
     fault = json.dumps({"kind": "hang", "share": 1}).encode()
     headers = {"Content-Type": "application/json"}
-    urllib.request.urlopen(
-        urllib.request.Request(url + "/simulator/faults", data=fault, headers=headers)
-    ).close()
+    urllib.request.urlopen(urllib.request.Request(url + "/simulator/faults", data=fault, headers=headers)).close()
     ends: list[str] = []
 
     def hanging_call() -> None:

@@ -19,9 +19,7 @@ def subjects(simulator: Simulator) -> list[str]:
     return [mail.subject for mail in simulator.mailbox]
 
 
-async def test_a_new_person_is_created_and_welcomed(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_a_new_person_is_created_and_welcomed(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A person whom o2o does not know gets 201 and exactly one welcome mail."""
     reply = await caller.post(jane)
 
@@ -69,11 +67,7 @@ async def test_an_optional_field_may_be_left_out(caller: Caller, jane: dict[str,
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[
-            (field, value)
-            for field in ("FirstName", "LastName")
-            for value in (MISSING, "", "  ", 7, None, ["x"])
-        ],
+        *[(field, value) for field in ("FirstName", "LastName") for value in (MISSING, "", "  ", 7, None, ["x"])],
         *[("BikePlanCode", value) for value in (MISSING, "", "acme-2026", "ACME-2026 ", 7, None)],
         *[("Language", value) for value in (MISSING, "", "DE", "nl", "fr ", True, None)],
         *[("ContractType", value) for value in ("Clerk", "manager", " ", 7, None)],
@@ -138,16 +132,12 @@ async def test_a_bad_address_is_refused_and_nobody_is_mailed(
 @pytest.mark.parametrize(
     "address", ["o'brien+bikes@acme.example", "jörg@müller.example", "a_b@x-y.acme.example", "j@a.be"]
 )
-async def test_an_unusual_but_good_address_is_accepted(
-    caller: Caller, jane: dict[str, Any], address: str
-) -> None:
+async def test_an_unusual_but_good_address_is_accepted(caller: Caller, jane: dict[str, Any], address: str) -> None:
     """Apostrophes, plus signs, umlauts and short names are no errors."""
     assert (await caller.post(jane | {"Email": address})).status == 201
 
 
-async def test_every_wrong_field_is_named_at_once(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_every_wrong_field_is_named_at_once(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """One refusal lists all that is wrong, and is one mail."""
     reply = await caller.post(jane | {"Language": "DE", "FirstName": "", "Extra": "x"})
 
@@ -183,9 +173,7 @@ async def test_a_body_of_another_shape_is_refused_and_nobody_is_mailed(
     assert simulator.mailbox == []
 
 
-async def test_a_field_beside_the_user_is_refused(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_a_field_beside_the_user_is_refused(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """Exactly {"user": {...}}: nothing next to it."""
     body = {"user": jane, "dry_run": True}
     reply = await caller.request("POST", USER_CREATE_PATH, json=body, headers={"Authorization": NAMED})
@@ -227,16 +215,12 @@ async def test_another_content_type_is_refused(
 ) -> None:
     """The API takes JSON and wants it labelled so."""
     headers = {"Authorization": NAMED, "Content-Type": content_type}
-    reply = await caller.request(
-        "POST", USER_CREATE_PATH, data=json.dumps({"user": jane}).encode(), headers=headers
-    )
+    reply = await caller.request("POST", USER_CREATE_PATH, data=json.dumps({"user": jane}).encode(), headers=headers)
     assert reply.status == 415
     assert simulator.mailbox == []
 
 
-async def test_a_body_that_is_too_large_is_refused(
-    simulator: Simulator, caller: Caller, jane: dict[str, Any]
-) -> None:
+async def test_a_body_that_is_too_large_is_refused(simulator: Simulator, caller: Caller, jane: dict[str, Any]) -> None:
     """A person fits into 64 KiB; the call is counted with its status."""
     reply = await caller.post(jane | {"FirstName": "x" * 70_000})
 

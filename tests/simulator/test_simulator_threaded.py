@@ -53,9 +53,7 @@ def test_snapshots_agree_while_calls_come_in(jane: dict[str, Any]) -> None:
     with running_simulator(TOKEN) as simulator:
         people = [jane | {"Email": f"p{number}@acme.example"} for number in range(100)]
         callers = [
-            threading.Thread(
-                target=lambda part: [post(simulator, person) for person in part], args=(people[n::4],)
-            )
+            threading.Thread(target=lambda part: [post(simulator, person) for person in part], args=(people[n::4],))
             for n in range(4)
         ]
         for caller in callers:

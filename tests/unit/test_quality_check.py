@@ -213,9 +213,7 @@ def test_all_reasons_of_a_row_come_in_the_order_of_the_suite() -> None:
 
 def test_verdicts_find_their_rows_by_number_in_any_order() -> None:
     """Row numbers need neither start at zero nor be sorted."""
-    shuffled = frame({}, {"email": "x"}, {}, {"language": "?"}, first_row_no=70).sample(
-        frac=1, random_state=3
-    )
+    shuffled = frame({}, {"email": "x"}, {}, {"language": "?"}, first_row_no=70).sample(frac=1, random_state=3)
     assert sorted(check(shuffled, rules()).failures) == [71, 73]
 
 
@@ -253,9 +251,7 @@ def test_a_large_batch_is_a_finding_and_fails_no_row() -> None:
     """More rows than expected are worth a look, not a stop."""
     result = checked({}, {}, {}, expected_volume_max=2)
     assert result.bad_rows == 0
-    assert [finding.words for finding in result.findings] == [
-        "The batch has 3 rows, more than the expected 2."
-    ]
+    assert [finding.words for finding in result.findings] == ["The batch has 3 rows, more than the expected 2."]
     assert checked({}, {}, expected_volume_max=2).findings == ()
 
 

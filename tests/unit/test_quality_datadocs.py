@@ -39,8 +39,7 @@ def test_the_page_says_what_was_checked_and_how_it_went(tmp_path: Path) -> None:
     assert "Quality of run-1" in text
     assert "4 rows checked, 1 of them bad" in text
     assert (
-        "The e-mail address is one that mail could be sent to."
-        " 1 unexpected values found. 25% of 4 total rows." in text
+        "The e-mail address is one that mail could be sent to. 1 unexpected values found. 25% of 4 total rows." in text
     )
     assert "The batch has 4 rows, more than the expected 3." in text
 

@@ -25,9 +25,7 @@ ROWS = st.sampled_from(
 
 @settings(max_examples=8, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=12), size=st.integers(3, 7), expected=st.integers(1, 12))
-def test_chunks_give_the_verdict_of_the_whole(
-    rows: list[dict[str, object]], size: int, expected: int
-) -> None:
+def test_chunks_give_the_verdict_of_the_whole(rows: list[dict[str, object]], size: int, expected: int) -> None:
     """However a batch is cut, reasons, findings and document are those of the uncut batch."""
     limits = rules(expected_volume_max=expected)
     batch = frame(*rows)
@@ -39,9 +37,7 @@ def test_merging_leaves_the_chunks_as_they_are() -> None:
     """The caller may still read them."""
     chunk = check(frame({}), rules())
     rows = [
-        result["result"]["element_count"]
-        for result in chunk.document["results"]
-        if "element_count" in result["result"]
+        result["result"]["element_count"] for result in chunk.document["results"] if "element_count" in result["result"]
     ]
     merge([chunk, check(frame({}, first_row_no=1), rules())])
     assert set(rows) == {1}

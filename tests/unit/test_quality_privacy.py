@@ -44,9 +44,7 @@ any_text = st.one_of(
         ]
     ),
 )
-any_moment = st.one_of(
-    st.none(), st.datetimes().map(lambda moment: pd.Timestamp(moment, tz="UTC").as_unit("us"))
-)
+any_moment = st.one_of(st.none(), st.datetimes().map(lambda moment: pd.Timestamp(moment, tz="UTC").as_unit("us")))
 any_count = st.one_of(st.none(), st.integers(0, 3))
 
 
@@ -75,9 +73,7 @@ QUOTABLE = {"language_unknown", "contract_type_unknown", "company_unknown"}
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of(marked_text))
-def test_no_personal_value_leaves_its_row(
-    rows: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_personal_value_leaves_its_row(rows: list[dict[str, Any]], caplog: pytest.LogCaptureFixture) -> None:
     """Neither the document nor Data Docs nor the log nor a reason quotes anybody."""
     caplog.set_level(logging.DEBUG)
     result = checked(*rows, {"email": MARK, "first_name": f"a\u200b{MARK}"})

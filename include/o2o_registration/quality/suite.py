@@ -61,9 +61,7 @@ def _employee_id() -> list[Expectation]:
             column="employee_id",
             max_value=EMPLOYEE_ID_MAX,
             description=f"The employee id has at most {EMPLOYEE_ID_MAX} characters.",
-            meta=_reason(
-                "employee_id_too_long", f"The employee id is longer than {EMPLOYEE_ID_MAX} characters."
-            ),
+            meta=_reason("employee_id_too_long", f"The employee id is longer than {EMPLOYEE_ID_MAX} characters."),
         ),
         own.ExpectColumnValuesToBePrintable(
             column="employee_id",

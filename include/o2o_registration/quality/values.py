@@ -40,9 +40,7 @@ def code(value: str) -> str | None:
 
 def shows_nothing(value: str) -> bool:
     """Only spaces, controls and characters without a shape: as good as missing."""
-    return not (value.isascii() and value.isprintable() and not value.isspace()) and all(
-        map(_invisible, value)
-    )
+    return not (value.isascii() and value.isprintable() and not value.isspace()) and all(map(_invisible, value))
 
 
 def _invisible(character: str) -> bool:
