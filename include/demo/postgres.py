@@ -80,7 +80,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         """The SQLAlchemy URL of a database."""
-        return f"postgresql+psycopg://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{database}"
+        return f"postgresql+psycopg://{SUPERUSER}:{quote(self.password, safe='')}@{HOST}:{self.port}/{quote(database)}"
 
     def start(self) -> PostgresServer:
         """Make the cluster if there is none, start the server, and wait until it answers."""

@@ -60,7 +60,10 @@ class Breaker:
         """How many calls may be under way at once: none while waiting, one as a probe, else the ramp."""
         if self.wait > 0:
             return 0
-        return 1 if self.is_open else self._ramp
+        if self.is_open:
+            return 1
+        # after a failure no more than would open it, so that an outage cannot put more than that in doubt
+        return min(self._ramp, self._limit - self._failures) if self._failures else self._ramp
 
     def state(self) -> BreakerState:
         return BreakerState(self._failures, self._openings, self.wait, self.detail)

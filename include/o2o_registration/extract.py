@@ -117,10 +117,11 @@ def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator
     chunk = config.settings.window.chunk_rows
     try:
         with warehouse.connect().execution_options(stream_results=True, yield_per=chunk) as connection:
-            result = connection.execute(sa.text(config.extract_sql), {"since": span.since, "until": span.until})
-            positions = _positions(list(result.keys()), config.mapping)
-            for rows in result.partitions(chunk):
-                yield [_source_row(row, positions) for row in rows]
+            bounds = {"since": span.since, "until": span.until}
+            with connection.execute(sa.text(config.extract_sql), bounds) as result:
+                positions = _positions(list(result.keys()), config.mapping)
+                for rows in result.partitions(chunk):
+                    yield [_source_row(row, positions) for row in rows]
     except sa.exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise WarehouseError(
