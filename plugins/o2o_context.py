@@ -52,11 +52,12 @@ def request_of(context: Context) -> Request:
 
     dag_run, params = context["dag_run"], context["params"]
     start, end = dag_run.data_interval_start, dag_run.data_interval_end
-    # an interval of no width is a manual run's, made up from the moment it was triggered
-    interval = (start, end) if start is not None and end is not None and start < end else None
+    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    # Airflow gives a manual run the last whole interval; who triggers one expects it to read until now
+    interval = (start, end) if kind != "manual" and start is not None and end is not None else None
     return Request(
         run_id=dag_run.run_id,
-        kind=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        kind=kind,
         interval=interval,
         run_after=dag_run.run_after,
         since=_instant(params["since"], "since"),

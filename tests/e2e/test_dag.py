@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 PROGRAM = """
 import json, sys, time
 from airflow.dag_processing.dagbag import DagBag
-bag = DagBag(sys.argv[1], include_examples=False)
+bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
 dag = bag.dags["o2o_register_interested_employees"]
 runs = [dag.test(run_conf=json.loads(conf)) for conf in sys.argv[2:]]
 print("REPORT", json.dumps({
-    "tags": sorted(dag.tags), "owner": dag.owner, "schedule": dag.timetable.summary, "catchup": dag.catchup,
+    "tags": sorted(dag.tags), "owner": dag.owner, "schedule": str(dag.timetable.expression), "catchup": dag.catchup,
     "doc": bool(dag.doc_md), "tasks": dag.topological_sort() and [t.task_id for t in dag.topological_sort()],
     "retries": sorted({t.retries for t in dag.tasks}), "states": [str(run.state) for run in runs],
     "tis": [{ti.task_id: str(ti.state) for ti in run.get_task_instances()} for run in runs],
@@ -43,7 +43,7 @@ def test_the_dag_loads_and_runs_end_to_end(postgres: PostgresServer, ledger_url:
         port = int(simulator.url.rsplit(":", 1)[1])
         environment = airflow_environment(postgres, tmp_path, hr, ledger_url, port)
         run([sys.executable, "-m", "airflow", "db", "migrate"], environment)
-        confs = [json.dumps({"dry_run": True}), "{}", "{}"]
+        confs = [json.dumps({"dry_run": dry_run}) for dry_run in (True, False, False)]
         output = run([sys.executable, "-c", PROGRAM, str(ROOT / "dags"), *confs], environment)
         mailed = [mail.to for mail in simulator.mailbox]
     report = json.loads(next(line for line in output.splitlines() if line.startswith("REPORT "))[7:])

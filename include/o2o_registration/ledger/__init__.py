@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ def check_version(engine: sa.Engine) -> None:
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    # "Context impl PostgresqlImpl" tells the person on call nothing, twice a task
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
     try:
         with engine.connect() as connection:
