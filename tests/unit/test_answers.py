@@ -1,0 +1,56 @@
+"""The one reading of o2o's answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from o2o_registration.answers import Outcome, read_answer, seconds_to_wait
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (201, b'{"result": "User was created.", "success": true}', Outcome.CREATED),
+        (200, b'{"result": "User was updated.", "success": true}', Outcome.EXISTING),
+        (200, b'{"success": false}', Outcome.IN_DOUBT),
+        (201, b'{"success": "true"}', Outcome.IN_DOUBT),
+        (200, b"[]", Outcome.IN_DOUBT),
+        (204, b"", Outcome.IN_DOUBT),
+        (302, b"", Outcome.WRONG_ADDRESS),
+        (401, b"", Outcome.WRONG_TOKEN),
+        (418, b"", Outcome.REJECTED),
+        (429, b"", Outcome.BUSY),
+        (501, b"", Outcome.IN_DOUBT),
+        (999, b"", Outcome.IN_DOUBT),
+    ],
+)
+def test_only_what_is_documented_is_read_as_success(status: int, body: bytes, outcome: Outcome) -> None:
+    """Everything else is refused, wrong, busy or in doubt."""
+    assert read_answer(status, body).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("120", 120),
+        ("Thu, 01 Jan 2026 00:02:00 GMT", 120),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+        ("99999999999", 86_400),
+        ("soon", None),
+        ("-5", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date_and_bounded(header: str | None, seconds: float | None) -> None:
+    """Absurd values neither crash nor make anybody wait for a year."""
+    assert seconds_to_wait(header, NOW) == seconds
+
+
+def test_o2os_words_are_kept_without_personal_data() -> None:
+    """The detail goes to the audit and the logs."""
+    body = b'{"message": "Jane Johansson <jane@example.com> has no plan"}'
+    detail = read_answer(422, body, personal=("jane@example.com", "Jane", "Johansson")).detail
+    assert detail == "HTTP 422: [personal] [personal] <[e-mail]> has no plan"

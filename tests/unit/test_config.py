@@ -1,0 +1,53 @@
+"""The files that people edit: a mistake names file, key and remedy."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from o2o_registration.config import config_dir, load_config
+from o2o_registration.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("mapping.yaml", "  nl: NL", "  nl: DE", "languages.nl"),
+        ("mapping.yaml", "  email: work_email\n", "", "columns.email: Field required; add it"),
+        ("mapping.yaml", "  nl: NL", "  nl: NL\n  ' NL': FR", "mean the same"),
+        ("mapping.yaml", "email: work_email", "email: first_name", "more than one field"),
+        ("settings.yaml", "calls_per_second: 50", "calls_per_second: -1", "delivery.calls_per_second"),
+        ("settings.yaml", "max_people: 500", "max_poeple: 500", "fuse.max_poeple.*no such key"),
+        ("settings.yaml", "window:", "window: [", "not valid YAML"),
+        ("interested_employees.sql", ":until", "now()", "bound parameter :until"),
+    ],
+)
+def test_a_mistake_names_the_file_the_key_and_the_remedy(
+    tmp_path: Path, file: str, old: str, new: str, message: str
+) -> None:
+    """Edited as a partner would, one mistake at a time."""
+    folder = Path(shutil.copytree(config_dir(), tmp_path / "config"))
+    (folder / file).write_text((folder / file).read_text().replace(old, new))
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_config(folder)
+    assert str(folder / file) in str(caught.value)
+
+
+def test_the_domain_imports_no_airflow_and_light_modules_neither_pandas_nor_great_expectations() -> None:
+    """In a fresh interpreter: what an idle run imports."""
+    program = (
+        "import sys, o2o_registration.audit, o2o_registration.extract, o2o_registration.outbox;"
+        "import o2o_registration.checking, o2o_registration.building, o2o_registration.delivery;"
+        "print([name for name in ('airflow', 'pandas', 'great_expectations') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(config_dir().parent)},
+    )
+    assert done.stdout.strip() == "[]"
