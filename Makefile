@@ -19,7 +19,7 @@ export O2O_SIMULATOR_PORT := $(SIMULATOR_PORT)
 export O2O_RUN_DIR := $(RUN_DIR)
 
 DEMO := PYTHONPATH=include $(BIN)/python -m demo
-LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run people mend stop status clean test check fmt lock
@@ -61,13 +61,13 @@ fmt: $(TEST_READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 lock: $(TEST_READY) ## pin requirements.txt and tests/requirements.txt anew from pyproject.toml
-	$(LOCK) -o requirements.txt
+	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) --group test --constraint requirements.txt -o tests/requirements.txt
 
 .PHONY: lock-check
 lock-check: $(TEST_READY)
 	@cp requirements.txt $(VENV)/lock.txt && cp tests/requirements.txt $(VENV)/test-lock.txt
-	@$(LOCK) -o $(VENV)/lock.txt
+	@$(LOCK) pyproject.toml -o $(VENV)/lock.txt
 	@$(LOCK) --group test --constraint requirements.txt -o $(VENV)/test-lock.txt
 	@cmp -s requirements.txt $(VENV)/lock.txt && cmp -s tests/requirements.txt $(VENV)/test-lock.txt || \
 	    { echo "requirements.txt or tests/requirements.txt no longer fits pyproject.toml: run 'make lock'."; exit 1; }

@@ -35,10 +35,8 @@ def explained(log: Any) -> Iterator[None]:
         kind = AirflowFailException if isinstance(error, _FINAL) else AirflowException
         raise kind(str(error)) from None
     except sa.exc.DBAPIError as error:
-        # the driver's further lines quote values of the row that failed
-        first = str(error.orig).strip().splitlines()[:1]
         text = (
-            f"The ledger failed ({type(error.orig).__name__}: {first[0] if first else ''}). Nothing is lost: what was"
+            f"The ledger failed ({errors.driver_words(error)}). Nothing is lost: what was"
             " not committed is done again by the retry or the next run. Check PostgreSQL and the connection"
             " 'o2o_ledger'."
         )

@@ -1,6 +1,19 @@
 """Everything the pipeline can say went wrong, each with what to mend. None carries personal data."""
 
 
+def driver_words(error: BaseException) -> str:
+    """A database error in one line that quotes no value of a row.
+
+    Drivers quote the offending value when data does not fit, and add it as a DETAIL; of those only the kind is kept.
+    """
+    cause = getattr(error, "orig", None) or error
+    kind = type(cause).__name__
+    if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NoSuchModuleError"):
+        return kind
+    lines = str(cause).strip().splitlines()
+    return f"{kind}: {lines[0][:200].rstrip('. ')}" if lines else kind
+
+
 class O2OError(Exception):
     """Base of the pipeline's own errors: the text names what failed, where it was set, and what to do."""
 

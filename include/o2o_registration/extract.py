@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from o2o_registration import window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
-from o2o_registration.errors import WarehouseError
+from o2o_registration.errors import WarehouseError, driver_words
 from o2o_registration.progress import Progress
 from o2o_registration.text import clean, email_key, storable
 
@@ -123,18 +123,11 @@ def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator
                 for rows in result.partitions(chunk):
                     yield [_source_row(row, positions) for row in rows]
     except sa.exc.SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
         raise WarehouseError(
-            f"The HR warehouse refused interested_employees.sql: {_first_line(cause)}."
+            f"The HR warehouse refused interested_employees.sql: {driver_words(error)}."
             " Check the SQL file, the connection 'hr_warehouse' and that the database answers."
             " Nothing was kept of this window; the next run reads it again."
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    # a driver's further lines (DETAIL, CONTEXT) quote values
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}".rstrip(". ")
 
 
 def _positions(names: Sequence[str], mapping: Mapping) -> dict[str, int]:

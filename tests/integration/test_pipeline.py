@@ -221,3 +221,15 @@ def test_the_audit_cannot_be_changed(pipeline: Pipeline) -> None:
     pipeline.run()
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), pipeline.ledger.begin() as connection:
         connection.execute(sa.text("update o2o.audit set event = 'x'"))
+
+
+def test_a_warehouse_error_quotes_no_value_of_a_row(pipeline: Pipeline) -> None:
+    """A cast in the partner's SQL that fails names the kind of error, not the person's data."""
+    pipeline.hire(person(1, personnel_number="geheim@example.com"))
+    sql = pipeline.config.extract_sql.replace(
+        "    personnel_number", "    cast(personnel_number as integer) as personnel_number"
+    )
+    pipeline.config = type(pipeline.config)(pipeline.config.settings, pipeline.config.mapping, sql)
+    with pytest.raises(errors.WarehouseError, match="InvalidTextRepresentation") as caught:
+        pipeline.run()
+    assert "geheim" not in str(caught.value)
