@@ -60,3 +60,10 @@ def ledger_engine(ledger_url: str) -> Iterator[sa.Engine]:
 def config() -> Config:
     """The project's own settings, mapping and SQL."""
     return load_config()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What talks to a server is no unit test, whichever file it is in."""
+    for item in items:
+        if {"integration", "simulator"} & set(item.path.parts):
+            item.add_marker(pytest.mark.integration)

@@ -26,12 +26,6 @@ COLUMNS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "integration" in item.path.parts:
-            item.add_marker(pytest.mark.integration)
-
-
 @pytest.fixture
 def warehouse(postgres: PostgresServer, ledger_url: str) -> Iterator[sa.Engine]:
     """The demo's HR table, empty, beside the ledger."""
