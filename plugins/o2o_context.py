@@ -40,6 +40,8 @@ def explained(log: Any) -> Iterator[None]:
             " not committed is done again by the retry or the next run. Check PostgreSQL and the connection"
             " 'o2o_ledger'."
         )
+        if type(error.orig).__name__ == "LockNotAvailable":
+            text += " Another session holds a lock: pg_blocking_pids() over pg_stat_activity names it."
         log.error("%s", text)
         raise AirflowException(text) from None
 

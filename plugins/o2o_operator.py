@@ -32,6 +32,7 @@ class O2OUserCreateOperator(HttpOperator):
     def __init__(self, *, endpoint: str = ENDPOINT, http_conn_id: str = API_CONN_ID, **kwargs: Any) -> None:
         super().__init__(endpoint=endpoint, http_conn_id=http_conn_id, method="POST", **kwargs)
         self._delivery: Delivery | None = None
+        self._killed = False
 
     def execute(self, context: Context) -> dict[str, int]:
         """Returns calls by outcome. Raises AirflowFailException where a retry cannot help."""
@@ -67,12 +68,15 @@ class O2OUserCreateOperator(HttpOperator):
         return self.execute(context)
 
     def on_kill(self) -> None:
-        """Stop claiming; the calls under way end and are recorded, the rest stays pending."""
+        """Stop claiming; calls under way get a few seconds and are recorded, the rest stays pending."""
+        self._killed = True
         if self._delivery is not None:
             self._delivery.stop()
 
     def _started(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        if self._killed:
+            delivery.stop()
 
     def _defer_for(self, seconds: float) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.config import SOURCE_FIELDS, Config
+from o2o_registration.ledger import LOCK_SECONDS
 from o2o_registration.payloads import build_payload
 from o2o_registration.progress import Progress
 from o2o_registration.text import clean
@@ -34,8 +35,10 @@ SHOWN = 1000
 def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False) -> Built:
     """Upsert a `pending` registration per passed candidate; a dry run rolls everything back."""
     with ledger.connect() as connection, connection.begin() as transaction:
-        # two overlapping runs must not both find the same e-mail address free
+        # two overlapping runs must not both find the same e-mail address free; a million rows take minutes
+        connection.execute(sa.text("set local lock_timeout = '30min'"))
         connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_build'))"))
+        connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
         _stage(connection, config, run_id)
         taken = _quarantine_taken(connection, config, run_id)
         staged = connection.scalar(sa.text("select count(*) from built")) or 0

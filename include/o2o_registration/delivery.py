@@ -32,6 +32,8 @@ STALE_INTENT_SECONDS = 5.0
 """A process that was frozen this long between intent and call must not make the call: others may have given it up."""
 MIN_PAUSE = 0.05
 """Seconds between looks at a ledger whose people are due but locked by another run."""
+STOP_SECONDS = 3.5
+"""How long calls under way may still take once we are asked to stop: Airflow kills a task 5 s after asking."""
 RECORD_TRIES = (0.5, 1, 2, 4, 8, 15, 30)
 """Seconds between tries to record answers while the ledger is away; the answers are all we have."""
 
@@ -65,11 +67,13 @@ class Delivery:
         self._results: list[Result] = []
         self._news = asyncio.Event()
         self._stop_asked = asyncio.Event()
+        self._stop_early = False
         self._stopped_by: Answer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Claim no more; calls under way end and are recorded. From any thread or signal handler."""
+        """Claim no more; calls under way get STOP_SECONDS and are recorded. From any thread or signal handler."""
+        self._stop_early = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop_asked.set)
 
@@ -79,6 +83,8 @@ class Delivery:
         Raises WrongToken or WrongAddress when every call would fail, LedgerError when answers cannot be kept.
         """
         self._loop = asyncio.get_running_loop()
+        if self._stop_early:
+            self._stop_asked.set()
         recovered = await asyncio.to_thread(self._outbox.recover)
         resent = await asyncio.to_thread(self._outbox.resend_doubtful)
         breaker = await asyncio.to_thread(self._breaker)
@@ -87,6 +93,9 @@ class Delivery:
         waiting: float | None = None
         try:
             waiting = await self._claim_all(breaker, recorder)
+        except asyncio.CancelledError:
+            self._stop_asked.set()
+            raise
         finally:
             await self._finish(recorder)
             await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
@@ -121,11 +130,11 @@ class Delivery:
                 continue
             room = min(breaker.allowance - len(self._calls), self._settings.claim_batch, self._burst)
             if room <= 0:
-                await asyncio.wait(set(self._calls), return_when=asyncio.FIRST_COMPLETED)
+                await self._call_ended()
                 continue
             await self._limiter.acquire(room)
             claimed_at = asyncio.get_running_loop().time()
-            intents = await asyncio.to_thread(self._outbox.claim, room)
+            intents = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
             for intent in intents:
                 self._start(intent, claimed_at, breaker)
             if not intents and not await self._more(recorder):
@@ -138,7 +147,7 @@ class Delivery:
     async def _more(self, recorder: asyncio.Task[None]) -> bool:
         """Nothing was due: wait for what is under way, then for who may soon be called again."""
         if self._calls:
-            await asyncio.wait(set(self._calls), return_when=asyncio.FIRST_COMPLETED)
+            await self._call_ended()
             return True
         await self._recorded(recorder)
         wait = await asyncio.to_thread(self._outbox.next_due)
@@ -153,6 +162,12 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop_asked.wait(), seconds)
 
+    async def _call_ended(self) -> None:
+        """Until a call has ended, or we are asked to stop."""
+        stop = asyncio.create_task(self._stop_asked.wait())
+        await asyncio.wait({*self._calls, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+
     def _start(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
         task = asyncio.create_task(self._call(intent, claimed_at, breaker))
         self._calls.add(task)
@@ -161,16 +176,25 @@ class Delivery:
     async def _call(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
         if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
             answer = Answer(Outcome.NOT_SENT, "not called: the process was frozen since it announced the call")
+        elif self._stop_asked.is_set():
+            answer = Answer(Outcome.NOT_SENT, "not called: the task was asked to stop")
         else:
-            answer = await call(
-                self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes
-            )
+            answer = await self._answer(intent)
             breaker.note(answer)
         if answer.outcome in STOPS_RUN:
             self._stopped_by = answer
         self._outcomes[answer.outcome] += 1
         self._results.append(Result(intent.attempt_id, answer))
         self._news.set()
+
+    async def _answer(self, intent: Intent) -> Answer:
+        try:
+            return await call(
+                self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes
+            )
+        except asyncio.CancelledError:
+            # only _finish cancels a call, and then waits for what is said here
+            return Answer(Outcome.IN_DOUBT, "given up: the task was stopped before the answer came")
 
     async def _record_all(self, breaker: Breaker, progress: Progress) -> None:
         was_open = breaker.is_open
@@ -194,7 +218,7 @@ class Delivery:
         for pause in (*RECORD_TRIES, None):
             try:
                 await asyncio.to_thread(self._outbox.record, batch)
-            except sa.exc.OperationalError as error:
+            except sa.exc.DBAPIError as error:
                 if pause is None:
                     raise LedgerError(
                         f"{len(self._results)} answers could not be recorded: the ledger was away for"
@@ -218,9 +242,17 @@ class Delivery:
             await asyncio.sleep(0.01)
 
     async def _finish(self, recorder: asyncio.Task[None]) -> None:
-        """Let calls under way end, which takes `call_seconds` at most, and record them all."""
+        """Let calls under way end, which takes `call_seconds` at most (STOP_SECONDS when asked to stop), and
+        record them all."""
         if self._calls:
             log.info("Waiting for %d calls under way", len(self._calls))
+        while self._calls and not self._stop_asked.is_set():
+            await self._call_ended()
+        if self._calls:
+            await asyncio.wait(set(self._calls), timeout=STOP_SECONDS)
+        for late in set(self._calls):
+            late.cancel()
+        if self._calls:
             await asyncio.wait(set(self._calls))
         await self._recorded(recorder)
         if recorder.done():

@@ -46,17 +46,20 @@ class Outbox:
         self._ids = list(employee_ids)
         self._orphan_age = timedelta(seconds=settings.delivery.call_seconds) + ORPHAN_MARGIN
 
-    def claim(self, limit: int) -> list[Intent]:
-        """Claim up to `limit` due people and commit their attempts, in one statement. Oldest first."""
+    def claim(self, limit: int, probe: bool = False) -> list[Intent]:
+        """Claim up to `limit` due people and commit their attempts, in one statement. Oldest first.
+
+        A probe of an o2o that may still be down takes somebody whose one repetition out of doubt is not at stake.
+        """
         with self._ledger.begin() as connection:
             rows = connection.execute(
-                sa.text("""
+                sa.text(f"""
                     with due as (
                         select employee_id, payload, resends
                         from o2o.registration
                         where status = 'pending' and not_before <= now()
                           and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
-                        order by not_before, employee_id
+                        order by {"resends," if probe else ""} not_before, employee_id
                         limit :limit
                         for update skip locked
                     ), intent as (
@@ -69,7 +72,7 @@ class Outbox:
                         from intent where r.employee_id = intent.employee_id
                     )
                     select intent.id, due.employee_id, due.payload from intent join due using (employee_id)
-                """),
+                """),  # noqa: S608 - one of two constants
                 {"limit": limit, "run_id": self._run_id, "ids": self._ids},
             ).all()
         return [Intent(*row) for row in rows]

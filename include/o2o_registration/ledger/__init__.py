@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_version", "connect", "upgrade"]
 
+LOCK_SECONDS = 20
+"""How long a statement waits for a stranger's lock before it fails and says so."""
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -25,14 +28,29 @@ def connect(url: str | sa.URL, pool_size: int = 3) -> sa.Engine:
         raise LedgerError(
             f"The ledger must be PostgreSQL, not {parsed.get_backend_name()}: mend the connection 'o2o_ledger'."
         )
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         pool_pre_ping=True,
         # an exception's text is logged by Airflow, and parameters are people
         hide_parameters=True,
-        connect_args={"connect_timeout": 10, "application_name": "o2o_registration"},
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "o2o_registration",
+            # a network that swallows packets must become an error, not a task that hangs
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+        },
     )
+    sa.event.listen(engine, "begin", _limit_lock_waits)
+    return engine
+
+
+def _limit_lock_waits(connection: sa.Connection) -> None:
+    # per transaction, since a connection pooler between us and PostgreSQL may share sessions
+    connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_SECONDS}s'")
 
 
 def upgrade(url: str | sa.URL, revision: str = "head") -> None:
