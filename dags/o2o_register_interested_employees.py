@@ -22,11 +22,9 @@ A failed run loses nothing: the next one begins where the last successful one en
 from datetime import timedelta
 
 import o2o_tasks as tasks
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 from o2o_approval import ApproveLargeBatchOperator
 from o2o_operator import O2OUserCreateOperator
-
-REGISTRATIONS = Asset(name="o2o_registrations", uri="o2o://ledger/registrations")
 
 PARAMS = {
     "since": Param(
@@ -51,6 +49,22 @@ PARAMS = {
         title="Only these employees",
         description="Employee ids, one per line. They are looked at whenever their HR row changed, and a rejected or"
         " quarantined one is tried again although HR did not change it. Registered people are never sent again.",
+    ),
+    "action": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, "confirm in doubt", "release in doubt", "approve held"],
+        title="Action",
+        description="What to do about people that wait for a decision. Confirm: o2o has them, never send them again."
+        " Release: o2o does not have them, send them again. Approve: send those whom a rejected or unanswered"
+        " approval left held. Concerns the employees named above; nobody named: all who are in doubt, or held.",
+    ),
+    "why": Param(
+        None,
+        type=["null", "string"],
+        maxLength=500,
+        title="Why",
+        description="The reason for the action. The audit keeps it, with your name.",
     ),
     "dry_run": Param(
         False,
@@ -115,7 +129,7 @@ with DAG(
     )
     load = task(
         task_id="load_audit",
-        outlets=[REGISTRATIONS],
+        outlets=[tasks.REGISTRATIONS, tasks.ATTENTION],
         # a rejected batch skips the calls, but the run is settled all the same
         trigger_rule="none_failed",
     )(tasks.load_audit)()

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from o2o_registration.fuse import Reading
 
 _BODY = """
-**{people:,} people** would be e-mailed by o2o for the first time, more than the limit of **{limit:,}**.
+**{total:,} people** would be e-mailed by o2o for the first time. {why}
 {usual} An e-mail cannot be called back.
 
 * **Approve**: they are sent now, at the rate limit.
-* **Reject**, or no answer in time: they stay held, and nobody is e-mailed.
+* **Reject**, or no answer within {hours:g} hours: they stay held, and none of them is e-mailed. New people
+  are registered meanwhile.
 """
 
 
@@ -38,28 +39,45 @@ class ApproveLargeBatchOperator(ApprovalOperator):
         with explained(self.log):
             settings = load_config().settings.fuse
             reading = fuse.weigh(ledger_engine(), settings, context["dag_run"].run_id, context["params"]["max_people"])
-        if not reading.blown:
+        if not reading.asks:
             self.log.info("%d people to send, limit %d: no approval needed", reading.people, reading.limit)
             return None
-        self.log.warning("%d people to send, limit %d: held until somebody approves", reading.people, reading.limit)
-        self.body = _question(reading)
+        self.body = _question(reading, settings.answer_hours)
+        self.log.warning("%d people are held until somebody approves", _total(reading))
         self.response_timeout = timedelta(hours=settings.answer_hours)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Carry out the answer first: a retry asks again, an answer that was taken and lost would not."""
+        with explained(self.log):
+            self._carry_out(context["dag_run"].run_id, event)
+        super().execute_complete(context, event)
+
+    def _carry_out(self, run_id: str, event: dict[str, Any]) -> None:
         from o2o_registration import fuse
 
-        answer = super().execute_complete(context, event)
-        if answer["chosen_options"] == [self.APPROVE]:
-            user = answer["responded_by_user"] or {}
-            with explained(self.log):
-                people = fuse.approve(
-                    ledger_engine(), context["dag_run"].run_id, str(user.get("name") or user.get("id"))
-                )
-            self.log.info("%d people approved", people)
-        return None
+        user = event.get("responded_by_user") or {}
+        actor = user.get("name") or user.get("id")
+        if event.get("chosen_options") == [self.APPROVE]:
+            self.log.info("%d people approved", fuse.approve(ledger_engine(), run_id, str(actor)))
+            return
+        why = "large batch rejected" if actor else "nobody answered whether to send the large batch"
+        people = fuse.reject(ledger_engine(), run_id, str(actor or "pipeline"), why)
+        self.log.warning(
+            "%d people stay held (%s). They are asked about again when HR changes one of them or a batch is too"
+            " large; to send them now, trigger a run with the action 'approve held'.",
+            people,
+            why,
+        )
 
 
-def _question(reading: Reading) -> str:
+def _total(reading: Reading) -> int:
+    return (reading.people if reading.blown else 0) + reading.changed + reading.held_before
+
+
+def _question(reading: Reading, hours: float) -> str:
+    held = reading.changed + reading.held_before
+    parts = [f"{reading.people:,} are new, more than the limit of **{reading.limit:,}**."] if reading.blown else []
+    parts += [f"{held:,} were held before."] if held else []
     usual = "" if reading.usual is None else f"Usually a run has at most {reading.usual:,.0f} (95th percentile)."
-    return _BODY.format(people=reading.people, limit=reading.limit, usual=usual)
+    return _BODY.format(total=_total(reading), why=" ".join(parts), usual=usual, hours=hours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from o2o_registration import errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from o2o_registration.actions import Order
     from o2o_registration.window import Request
 
 # a retry cannot mend these; every other error may pass by itself
@@ -62,9 +63,24 @@ def request_of(context: Context) -> Request:
         run_after=dag_run.run_after,
         since=_instant(params["since"], "since"),
         until=_instant(params["until"], "until"),
-        employee_ids=tuple(params["employee_ids"] or ()),
+        employee_ids=_ids(params),
         dry_run=bool(params["dry_run"]),
     )
+
+
+def order_of(context: Context) -> Order | None:
+    """What the trigger form tells the run to do about people in doubt or held. Raises ConfigurationError."""
+    from o2o_registration.actions import Action, Order
+
+    params = context["params"]
+    if not params["action"]:
+        return None
+    actor = context["dag_run"].triggering_user_name or "somebody by the trigger form"
+    return Order(Action(params["action"]), _ids(params), actor, params["why"] or "")
+
+
+def _ids(params: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.strip() for one in params["employee_ids"] or () if one.strip()))
 
 
 def _instant(text: str | None, name: str) -> datetime | None:

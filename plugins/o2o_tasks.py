@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import get_current_context
+from airflow.sdk import Asset, AssetAlias, get_current_context
+from airflow.sdk.observability.stats import gauge
 from o2o_connections import ledger_engine, warehouse_engine
-from o2o_context import explained, request_of
+from o2o_context import explained, order_of, request_of
+
+if TYPE_CHECKING:
+    from o2o_registration.audit import Summary
 
 log = logging.getLogger("airflow.task")
+
+REGISTRATIONS = Asset(name="o2o_registrations", uri="o2o://ledger/registrations")
+"""Every run that did something updates it; the event carries the run's numbers."""
+IN_DOUBT = Asset(name="o2o_in_doubt", uri="o2o://ledger/in_doubt")
+"""Updated only by a run that leaves in_doubt.warn_at people or more in doubt: schedule an alert by it."""
+ATTENTION = AssetAlias("o2o_attention")
 
 DOCS_FOLDER = "O2O_DATA_DOCS_DIR"
 """Where Data Docs pages are written, one per run; unset: none are."""
@@ -19,7 +29,7 @@ DOCS_FOLDER = "O2O_DATA_DOCS_DIR"
 
 def extract_interested_employees() -> dict[str, int] | None:
     """Read the run's window. Returns counts, or None when there is nothing to do, which skips the rest."""
-    from o2o_registration import audit, extract, window
+    from o2o_registration import actions, audit, extract, window
     from o2o_registration.config import load_config
     from o2o_registration.outbox import Outbox
     from o2o_registration.report import table
@@ -34,11 +44,15 @@ def extract_interested_employees() -> dict[str, int] | None:
         log.info("Window %s to %s", _when(run.window.since), _when(run.window.until))
         found = extract.extract(warehouse_engine(), ledger, config, run)
         log.info(table("Extracted", vars(found)))
+        order = order_of(get_current_context())
+        if order and not run.dry_run:
+            log.info(actions.concerns(order, actions.carry_out(ledger, order, run.run_id)))
         if found.candidates or (
             not run.dry_run and Outbox(ledger, config.settings, run.run_id, run.employee_ids).has_work()
         ):
             return vars(found)
-        audit.settle(ledger, run.run_id)
+        summary = audit.settle(ledger, run.run_id)
+    _tell_of_doubt(summary, config.settings.in_doubt.warn_at)
     log.info("Nothing new and nothing waiting: the rest of this run is skipped")
     return None
 
@@ -82,7 +96,7 @@ def build_payloads() -> dict[str, int]:
     return counts
 
 
-def load_audit(outlet_events: Any) -> dict[str, int]:
+def load_audit(outlet_events: Any) -> dict[str, Any]:
     """Write the audit, settle the run, prove its arithmetic. Returns the summary and hands it to the asset event."""
     from o2o_registration import audit
     from o2o_registration.config import load_config
@@ -93,17 +107,30 @@ def load_audit(outlet_events: Any) -> dict[str, int]:
         ledger = ledger_engine()
         audit.load(ledger)
         summary = audit.settle(ledger, context["dag_run"].run_id)
-        settings = load_config().settings.in_doubt
+        warn_at = load_config().settings.in_doubt.warn_at
     log.info(table("Run summary", summary.as_dict()))
-    if summary.in_doubt_now >= settings.warn_at:
-        log.warning(
-            "%d people are in doubt, the longest for %d minutes",
-            summary.in_doubt_now,
-            summary.oldest_doubt_minutes,
-        )
-    for asset in outlet_events:
-        outlet_events[asset].extra = summary.as_dict()
+    outlet_events[REGISTRATIONS].extra = summary.as_dict()
+    if _tell_of_doubt(summary, warn_at):
+        outlet_events[ATTENTION].add(IN_DOUBT, extra=summary.as_dict())
     return summary.as_dict()
+
+
+def _tell_of_doubt(summary: Summary, warn_at: int) -> bool:
+    """Whether so many are in doubt that somebody should look; as a metric in any case."""
+    gauge("o2o.in_doubt", summary.in_doubt_now)
+    gauge("o2o.held", summary.held)
+    gauge("o2o.pending", summary.pending)
+    if summary.in_doubt_now < warn_at:
+        if summary.in_doubt_now:
+            log.info("%s", summary.doubt())
+        return False
+    log.warning(
+        "%s (in_doubt.warn_at is %d). Ask o2o which of them it has, then confirm or release them: trigger a run with"
+        " an 'action', or 'python -m o2o_registration in-doubt'.",
+        summary.doubt(),
+        warn_at,
+    )
+    return True
 
 
 def _when(moment: Any) -> str:

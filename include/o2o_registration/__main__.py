@@ -1,39 +1,88 @@
-"""`python -m o2o_registration upgrade`: create the ledger, or bring it to this code's revision."""
+"""The ledger from the command line: create it, see who waits for a decision, and decide.
+
+The environment variable O2O_LEDGER_URL names the ledger, as in postgresql://user:password@host/database.
+"""
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 
 import sqlalchemy as sa
 
-from o2o_registration import ledger
-from o2o_registration.errors import O2OError
+from o2o_registration import actions, ledger
+from o2o_registration.actions import Action, Order
+from o2o_registration.errors import O2OError, driver_words
 
 URL = "O2O_LEDGER_URL"
+_ORDERS = {
+    "confirm": (Action.CONFIRM, "o2o has these people in doubt: never send them again"),
+    "release": (Action.RELEASE, "o2o does not have these people in doubt: the next run sends them again"),
+    "approve": (Action.APPROVE, "send people whom a rejected or unanswered approval left held"),
+}
+_LISTS = {
+    "in-doubt": ("in_doubt", "list who is in doubt: a call was made and its fate is not known"),
+    "held": ("held", "list who is held by the mass-mail fuse"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 2 for a mistake that the message names."""
-    parser = argparse.ArgumentParser(prog="python -m o2o_registration", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("upgrade", help=f"create or upgrade the ledger that the environment variable {URL} names")
-    parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     url = os.environ.get(URL)
     if not url:
         print(f"Set {URL} to the ledger's address, as in postgresql://user:password@host/database.", file=sys.stderr)
         return 2
     try:
-        ledger.upgrade(url)
+        return _run(options, url)
     except (O2OError, sa.exc.ArgumentError) as error:
         print(error, file=sys.stderr)
-        return 2
-    except sa.exc.OperationalError as error:
-        print(f"{URL}: PostgreSQL cannot be reached ({str(error.orig).splitlines()[0]}).", file=sys.stderr)
-        return 2
-    print("The ledger is up to date.")
+    except sa.exc.DBAPIError as error:
+        print(f"{URL}: PostgreSQL failed ({driver_words(error)}).", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m o2o_registration", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("upgrade", help="create the ledger, or bring it to this code's revision")
+    for name, (_, words) in _LISTS.items():
+        commands.add_parser(name, help=words)
+    for name, (_, words) in _ORDERS.items():
+        command = commands.add_parser(name, help=words)
+        whom = command.add_mutually_exclusive_group(required=True)
+        whom.add_argument("employee_ids", nargs="*", default=[], metavar="EMPLOYEE_ID")
+        whom.add_argument("--all", action="store_true", help="all whom it can concern")
+        command.add_argument("--why", required=True, help="the reason, kept in the audit")
+        command.add_argument("--who", default=getpass.getuser(), help="who decided (%(default)s), kept in the audit")
+    return parser
+
+
+def _run(options: argparse.Namespace, url: str) -> int:
+    if options.command == "upgrade":
+        ledger.upgrade(url)
+        print("The ledger is up to date.")
+        return 0
+    engine = ledger.connect(url)
+    try:
+        ledger.check_version(engine)
+        if options.command in _LISTS:
+            _list(engine, _LISTS[options.command][0])
+        else:
+            order = Order(_ORDERS[options.command][0], tuple(options.employee_ids), options.who, options.why)
+            print(actions.concerns(order, actions.carry_out(engine, order)))
+    finally:
+        engine.dispose()
     return 0
+
+
+def _list(engine: sa.Engine, status: str) -> None:
+    people = actions.waiting(engine, status)
+    for one in people:
+        print(f"{one.employee_id}\t{one.since:%Y-%m-%d %H:%M} UTC\t{one.calls} calls\t{one.detail}")
+    print(f"{len(people):,} people {status.replace('_', ' ')}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from o2o_registration.window import advance_watermark
 class Summary:
     """The numbers of one run. Rows: extracted = known + quarantined + registered. Calls: this run's, by outcome.
 
-    `pending`, `held`, `in_doubt_now` are people in the whole ledger; `oldest_doubt_minutes` since the last call.
+    `pending`, `held`, `in_doubt_now` are people in the whole ledger; `in_doubt_since` is the first call of the one
+    who has been in doubt longest, UTC as ISO 8601.
     """
 
     extracted: int
@@ -31,10 +32,16 @@ class Summary:
     pending: int
     held: int
     in_doubt_now: int
-    oldest_doubt_minutes: int
+    in_doubt_since: str | None
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, int | str | None]:
         return asdict(self)
+
+    def doubt(self) -> str:
+        """How many are in doubt and since when, in a sentence; empty when nobody is."""
+        if not self.in_doubt_now:
+            return ""
+        return f"{self.in_doubt_now:,} people are in doubt, the first since {self.in_doubt_since}"
 
 
 def load(ledger: sa.Engine) -> int:
@@ -105,9 +112,9 @@ def read_summary(connection: sa.Connection, run_id: str) -> Summary:
             select s.*,
                    (select count(*) from o2o.registration where status = 'held') as held,
                    (select count(*) from o2o.registration where status = 'in_doubt') as in_doubt_now,
-                   (select coalesce(cast(extract(epoch from now() - min(t.started_at)) / 60 as integer), 0)
-                    from o2o.registration r join o2o.attempt t on t.id = r.attempt_id
-                    where r.status = 'in_doubt') as oldest_doubt_minutes
+                   (select to_char(min(t.started_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+                    from o2o.registration r join o2o.attempt t using (employee_id)
+                    where r.status = 'in_doubt') as in_doubt_since
             from o2o.run_summary s where s.run_id = :run_id
         """),
         {"run_id": run_id},

@@ -129,9 +129,13 @@ def _upsert(connection: sa.Connection, run_id: str) -> int:
             insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
             select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
             on conflict (employee_id) do update set
-                status = 'pending', email_key = excluded.email_key, payload = excluded.payload,
+                -- who was held stays so until a person says otherwise; held_by this run makes it ask again
+                status = case when registration.status = 'held' then 'held' else 'pending' end,
+                held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
+                email_key = excluded.email_key, payload = excluded.payload,
                 fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
-                failures = 0, resends = 0, held_by = null, detail = null, updated_at = now()
+                failures = 0, resends = 0, updated_at = now(), passed_fuse = false,
+                detail = case when registration.status = 'held' then registration.detail end
             -- what another run did to this person since we read the warehouse is newer than what we read
             where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
               and (registration.status in ('rejected', 'withdrawn')

@@ -189,9 +189,7 @@ class Delivery:
 
     async def _answer(self, intent: Intent) -> Answer:
         try:
-            return await call(
-                self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes
-            )
+            return await call(self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes)
         except asyncio.CancelledError:
             # only _finish cancels a call, and then waits for what is said here
             return Answer(Outcome.IN_DOUBT, "given up: the task was stopped before the answer came")

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import window
+from o2o_registration import recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import WarehouseError, driver_words
 from o2o_registration.progress import Progress
@@ -67,7 +67,8 @@ def extract(warehouse: sa.Engine, ledger: sa.Engine, config: Config, run: window
         connection.execute(sa.text(_INCOMING))
         read = _stage(warehouse, connection, config, run)
         connection.execute(sa.text("analyze incoming"))
-        read += _stage_rechecks(connection, config.mapping, run, read)
+        recheck.park(connection, config.mapping, run.run_id)
+        recheck.stage(connection, config.mapping, run, read)
         candidates = _keep_unknown(connection, config.mapping, run)
         withdrawn = 0 if run.dry_run else _withdraw(connection, run.run_id)
         rows = connection.scalar(sa.text("select count(*) from incoming where interested is not false")) or 0
@@ -187,58 +188,6 @@ def _staged(row_no: int, row: SourceRow) -> tuple[Any, ...]:
         employee if 0 < len(employee) <= MAX_EMPLOYEE_ID else f"row:{fingerprint}",
         _UNCLEAR if row.interested is None else None,
     )
-
-
-def _stage_rechecks(connection: sa.Connection, mapping: Mapping, run: window.Run, read: int) -> int:
-    """Have quarantined rows looked at again although HR did not touch them: the mapping has changed since, the
-    person with the same e-mail address is gone, or the run names them. Returns the rows added to the batch."""
-    wanted = sa.text(_NAMED if run.employee_ids else _STALE)
-    parameters = {"ids": list(run.employee_ids)} if run.employee_ids else {"rules": mapping.fingerprint}
-    connection.execute(wanted, parameters)
-    connection.execute(
-        sa.text("""
-            update incoming i set recheck = true
-            from recheck q where q.source_key = i.source_key and q.fingerprint = i.fingerprint
-        """)
-    )
-    return connection.execute(
-        sa.text("""
-            insert into incoming
-            select :read + row_number() over (order by q.source_key, q.fingerprint), f.*, true, q.fingerprint,
-                   q.email_key, q.source_key, null, true
-            from recheck q
-            cross join lateral jsonb_to_record(q.row) as f(
-                employee_id text, personnel_number text, first_name text, last_name text, email text,
-                language text, contract_type text, company text, changed_at timestamptz)
-            where not exists (select from incoming i where i.source_key = q.source_key)
-        """),
-        {"read": read},
-    ).rowcount
-
-
-_NAMED = """
-    create temporary table recheck on commit drop as
-    select q.* from o2o.quarantine q
-    where q.employee_id = any(:ids) and not q.reasons @> '[{"code": "interest_unclear"}]'
-"""
-# rules are null where a whole batch was stopped: those rows are read from HR again, which may have mended them
-_STALE = """
-    create temporary table recheck on commit drop as
-    select q.* from o2o.quarantine q
-    where q.rules is not null
-      and not q.reasons @> '[{"code": "interest_unclear"}]'
-      and (q.rules <> :rules
-           or q.reasons @> '[{"code": "changed_at_in_future"}]'
-              and cast(q.row ->> 'changed_at' as timestamptz) <= now()
-           or (q.reasons @> '[{"code": "email_shared"}]' or q.reasons @> '[{"code": "email_taken"}]')
-              and not exists (
-                  select from o2o.registration r
-                  where r.email_key = q.email_key and r.employee_id <> q.source_key
-                    and r.status not in ('rejected', 'withdrawn'))
-              and not exists (
-                  select from o2o.quarantine other
-                  where other.email_key = q.email_key and other.source_key <> q.source_key))
-"""
 
 
 def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) -> int:

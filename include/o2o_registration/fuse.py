@@ -11,18 +11,31 @@ from o2o_registration.config import FuseSettings
 ENOUGH_RUNS = 100
 """Fewer runs than this are no experience to compare with; then only the absolute limit counts."""
 
+_FRESH = "status = 'pending' and attempt_id is null and not passed_fuse"
+
 
 @dataclass(frozen=True)
 class Reading:
-    """People that this run would send for the first time, against the limit; `usual` None without experience."""
+    """People that this run would send for the first time, against the limit; `usual` None without experience.
+
+    `changed` are people whom an earlier question left held and whose HR row this run saw change; `held_before`
+    those who are asked about with them although nothing changed.
+    """
 
     people: int
     limit: int
     usual: float | None
+    changed: int = 0
+    held_before: int = 0
 
     @property
     def blown(self) -> bool:
         return self.people > self.limit
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person must decide: the batch is too large, or something changed for people who are held."""
+        return self.blown or self.changed > 0
 
 
 def usual_volume(connection: sa.Connection) -> float | None:
@@ -51,44 +64,80 @@ def limit(settings: FuseSettings, usual: float | None, by_hand: int | None = Non
 def weigh(ledger: sa.Engine, settings: FuseSettings, run_id: str, by_hand: int | None = None) -> Reading:
     """Weigh what is due against the limit; when it is over, hold it at once, before anybody is asked.
 
-    Holding first means that runs which come by while the question is open cannot send these people either.
+    Holding first means that runs which come by while the question is open cannot send these people either. A
+    question that is asked takes along everybody whom an earlier one left held.
     """
     with ledger.begin() as connection:
+        _forget_dead_questions(connection, settings, run_id)
         usual = usual_volume(connection)
-        people = connection.scalar(
-            sa.text("""
-                select count(*) from o2o.registration
-                where (status = 'pending' and attempt_id is null) or (status = 'held' and held_by = :run_id)
-            """),
+        fresh, changed, before = connection.execute(
+            sa.text(f"""
+                select (select count(*) from o2o.registration where {_FRESH}),
+                       count(*) filter (where held_by = :run_id), count(*) filter (where held_by is null)
+                from o2o.registration where status = 'held'
+            """),  # noqa: S608 - a constant
             {"run_id": run_id},
-        )
-        reading = Reading(people or 0, limit(settings, usual, by_hand), usual)
+        ).one()
+        reading = Reading(fresh, limit(settings, usual, by_hand), usual, changed, before)
+        if reading.asks:
+            _hold(connection, run_id, "status = 'held' and held_by is null")
         if reading.blown:
-            connection.execute(
-                sa.text("""
-                    update o2o.registration
-                    set status = 'held', held_by = :run_id, updated_at = now(),
-                        detail = 'waits for a person to approve the large batch'
-                    where status = 'pending' and attempt_id is null
-                """),
-                {"run_id": run_id},
-            )
+            _hold(connection, run_id, _FRESH)
+        else:
+            # weighed once: what is still being sent when the next run comes by is no new batch
+            connection.execute(sa.text(f"update o2o.registration set passed_fuse = true where {_FRESH}"))  # noqa: S608
     return reading
+
+
+def _hold(connection: sa.Connection, run_id: str, whom: str) -> None:
+    connection.execute(
+        sa.text(f"""
+            update o2o.registration
+            set status = 'held', held_by = :run_id, updated_at = now(),
+                detail = 'waits for a person to approve the large batch'
+            where {whom}
+        """),  # noqa: S608 - one of two constants
+        {"run_id": run_id},
+    )
+
+
+def _forget_dead_questions(connection: sa.Connection, settings: FuseSettings, run_id: str) -> None:
+    """A run that was ended from outside while it asked will not take an answer any more."""
+    connection.execute(
+        sa.text("""
+            update o2o.registration r
+            set held_by = null
+            from o2o.run_summary s
+            where r.status = 'held' and r.held_by = s.run_id and s.run_id <> :run_id
+              and (s.settled_at is not null or s.started_at < now() - make_interval(hours => 1, secs => :open))
+        """),
+        {"run_id": run_id, "open": settings.answer_hours * 3600},
+    )
 
 
 def approve(ledger: sa.Engine, run_id: str, actor: str) -> int:
     """Let go the people that this run's fuse held; an audit row for each says who did. Returns people."""
+    return _answer(ledger, run_id, "pending", "approved", "large batch approved", actor)
+
+
+def reject(ledger: sa.Engine, run_id: str, actor: str, why: str) -> int:
+    """Leave them held until something changes or somebody releases them; audited likewise. Returns people."""
+    return _answer(ledger, run_id, "held", "held", why, actor)
+
+
+def _answer(ledger: sa.Engine, run_id: str, status: str, event: str, why: str, actor: str) -> int:
     with ledger.begin() as connection:
         return connection.execute(
             sa.text("""
-                with released as (
+                with answered as (
                     update o2o.registration
-                    set status = 'pending', held_by = null, detail = null, not_before = now(), updated_at = now()
+                    set status = :status, held_by = null, not_before = now(), updated_at = now(),
+                        passed_fuse = :status = 'pending', detail = case when :status = 'held' then :why end
                     where status = 'held' and held_by = :run_id
                     returning employee_id
                 )
                 insert into o2o.audit (run_id, employee_id, event, detail, actor)
-                select :run_id, employee_id, 'approved', 'large batch approved', :actor from released
+                select :run_id, employee_id, :event, :why, :actor from answered
             """),
-            {"run_id": run_id, "actor": actor},
+            {"run_id": run_id, "status": status, "event": event, "why": why, "actor": actor},
         ).rowcount

@@ -86,11 +86,17 @@ class Pipeline:
             )
 
     def run(self, **request: Any) -> audit.Summary:
-        """One run of the whole pipeline; keyword arguments as the trigger form has them."""
+        """One run of the whole pipeline; keyword arguments as the trigger form has them.
+
+        A run whose fuse asks a person stops there, unsettled, as it would in Airflow.
+        """
         run = self.read(**request)
         checking.check(self.ledger, self.config, run.run_id)
         building.build(self.ledger, self.config, run.run_id, run.dry_run)
-        if not run.dry_run and not fuse.weigh(self.ledger, self.config.settings.fuse, run.run_id).blown:
+        if not run.dry_run:
+            if fuse.weigh(self.ledger, self.config.settings.fuse, run.run_id).asks:
+                with self.ledger.connect() as connection:
+                    return audit.read_summary(connection, run.run_id)
             self.last = self.post(run)
         audit.load(self.ledger)
         return audit.settle(self.ledger, run.run_id)

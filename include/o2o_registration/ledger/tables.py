@@ -80,6 +80,13 @@ registration = Table(
     Column("detail", Text, comment="why it has this status"),
     Column("created_at", _TIME, nullable=False, server_default=_NOW),
     Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    Column(
+        "passed_fuse",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="in a batch that was small enough, or approved",
+    ),
     Index(
         "ux_registration_email_key",
         "email_key",
@@ -160,6 +167,7 @@ run_summary = Table(
     *(_count(name) for name in ("extracted", "known", "quarantined", "registered", "withdrawn")),
     *(_count(name) for name in ("calls", "created", "existing", "rejected", "in_doubt", "not_processed")),
     _count("pending"),
+    Column("acted_at", _TIME, comment="when the action of the trigger form was carried out"),
     Index("ix_run_summary_started_at", "started_at"),
     comment="The numbers of one run; calls and below count the calls that the run made",
 )

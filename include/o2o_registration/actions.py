@@ -1,0 +1,136 @@
+"""What a person decides by hand: o2o has somebody, somebody is to be sent again, a held batch may go.
+
+Each leaves one audit row per person with who decided and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from o2o_registration.errors import ConfigurationError
+
+
+class Action(StrEnum):
+    """As the trigger form and the command line name them."""
+
+    CONFIRM = "confirm in doubt"
+    RELEASE = "release in doubt"
+    APPROVE = "approve held"
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """People of status `from_` get status `to`; their audit rows say `event`."""
+
+    from_: str
+    to: str
+    event: str
+    detail: str
+    resends: int = 0
+
+
+_EFFECTS = {
+    Action.CONFIRM: _Effect("in_doubt", "existing", "confirmed", "o2o has this person"),
+    # counts as the one repetition: a second doubt is for a person to clear, not for the policy
+    Action.RELEASE: _Effect("in_doubt", "pending", "released", "to be sent again", resends=1),
+    Action.APPROVE: _Effect("held", "pending", "approved", "to be sent although held"),
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do, to whom (no ids: to all whom it can concern), who decided and why."""
+
+    action: Action
+    employee_ids: tuple[str, ...]
+    actor: str
+    why: str
+
+    def __post_init__(self) -> None:
+        if not self.why.strip():
+            raise ConfigurationError(
+                f"'{self.action}' needs a reason: the audit keeps who decided, and why. Fill in 'why'."
+            )
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Somebody in doubt or held; `since` the first call, or when the hold began."""
+
+    employee_id: str
+    since: datetime
+    calls: int
+    detail: str
+
+
+def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tuple[str, ...]:
+    """Returns the employee ids that it concerned; others that were named are not in that state (any more).
+
+    For a run, only the first time: cleared later, it would meet other people than its trigger form meant.
+    """
+    effect = _EFFECTS[order.action]
+    with ledger.begin() as connection:
+        if run_id is not None and not _first_time(connection, run_id):
+            return ()
+        rows = connection.scalars(
+            sa.text("""
+                with concerned as (
+                    update o2o.registration
+                    set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
+                        resends = resends + :resends, detail = :detail || ': ' || :why
+                    where status = :from_ and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                    returning employee_id, attempt_id
+                ), audited as (
+                    insert into o2o.audit (run_id, employee_id, event, detail, actor)
+                    select :run_id, employee_id, :event, :detail || ': ' || :why, :actor from concerned
+                )
+                select employee_id from concerned order by employee_id
+            """),
+            {
+                "from_": effect.from_,
+                "to": effect.to,
+                "event": effect.event,
+                "detail": effect.detail,
+                "resends": effect.resends,
+                "ids": list(order.employee_ids),
+                "why": order.why.strip(),
+                "actor": order.actor,
+                "run_id": run_id,
+            },
+        ).all()
+    return tuple(rows)
+
+
+def _first_time(connection: sa.Connection, run_id: str) -> bool:
+    claimed = connection.execute(
+        sa.text("update o2o.run_summary set acted_at = now() where run_id = :run_id and acted_at is null"),
+        {"run_id": run_id},
+    )
+    return claimed.rowcount == 1
+
+
+def waiting(ledger: sa.Engine, status: str) -> list[Waiting]:
+    """Everybody `in_doubt` or `held`, the longest first."""
+    with ledger.connect() as connection:
+        rows = connection.execute(
+            sa.text("""
+                select r.employee_id, coalesce(min(t.started_at), r.updated_at), count(t.id), coalesce(r.detail, '')
+                from o2o.registration r left join o2o.attempt t using (employee_id)
+                where r.status = :status
+                group by r.employee_id order by 2, 1
+            """),
+            {"status": status},
+        )
+        return [Waiting(*row) for row in rows]
+
+
+def concerns(order: Order, done: Sequence[str]) -> str:
+    """One line for a log or a terminal: how many, and who of those named was not in that state."""
+    line = f"{order.action}: {len(done):,} people ({order.actor}: {order.why.strip()})"
+    missed = sorted(set(order.employee_ids) - set(done))
+    return line + (f"; not {_EFFECTS[order.action].from_}, so left alone: {', '.join(missed)}" if missed else "")
