@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from demo.postgres import PostgresServer
 from o2o_registration import audit, building, checking, extract, fuse, window
 from o2o_registration.config import Config
-from o2o_registration.delivery import Delivered, deliver
+from o2o_registration.delivery import Delivered, Delivery, deliver
 from o2o_registration.outbox import Outbox
 from o2o_simulator import USER_CREATE_PATH, running_simulator
 
@@ -62,6 +62,7 @@ class Pipeline:
     url: str | None = None
     runs: int = 0
     last: Delivered | None = field(default=None)
+    on_start: Callable[[Delivery], None] = field(default=lambda _: None)
 
     def settings(self, section: str, **values: Any) -> None:
         """Change settings for what follows."""
@@ -131,7 +132,7 @@ class Pipeline:
                 yield send
                 await asyncio.sleep(0)
 
-        return deliver(outbox, sender, self.config.settings)
+        return deliver(outbox, sender, self.config.settings, self.on_start)
 
     def statuses(self) -> dict[str, str]:
         return dict(self.query("select employee_id, status from o2o.registration"))

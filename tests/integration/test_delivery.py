@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
+import time
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import errors
+from o2o_registration import errors, ledger
+from o2o_registration.delivery import Delivery
 
 from tests.integration.conftest import Pipeline, person
 
@@ -179,8 +182,6 @@ def test_no_call_leaves_before_its_attempt_is_committed(pipeline: Pipeline) -> N
     post = pipeline.post
 
     def watch(run: Any) -> Any:
-        import threading
-
         done = threading.Event()
 
         def look() -> None:
@@ -213,3 +214,44 @@ def test_no_personal_data_and_no_token_in_any_log_line(pipeline: Pipeline, caplo
     pipeline.run()
     for secret in ("Geheimnaam", "Zoë", "@example", "geheim@@", pipeline.token):
         assert secret.lower() not in caplog.text.lower()
+
+
+def test_a_stopped_delivery_ends_in_time_with_nothing_left_open(pipeline: Pipeline) -> None:
+    """Airflow kills 5 s after it asked: what has no answer by then is in doubt, the rest pending."""
+    pipeline.settings("delivery", read_seconds=30.0, concurrency=4)
+    pipeline.simulator.add_fault("hang", share=1)
+    pipeline.hire(*(person(n) for n in range(20)))
+    asked: list[float] = []
+
+    def stop_soon(delivery: Delivery) -> None:
+        def stop() -> None:
+            asked.append(time.monotonic())
+            delivery.stop()
+
+        threading.Timer(0.5, stop).start()
+
+    pipeline.on_start = stop_soon
+    pipeline.run()
+    assert time.monotonic() - asked[0] < 5
+    assert sorted(pipeline.statuses().values()) == ["in_doubt"] * 4 + ["pending"] * 16
+    assert pipeline.query("select count(*) from o2o.attempt where closed_at is null") == [(0,)]
+
+
+def test_a_delivery_that_is_stopped_before_it_begins_calls_nobody(pipeline: Pipeline) -> None:
+    """The request to stop may come while the task is still connecting."""
+    pipeline.hire(person(1))
+    pipeline.on_start = Delivery.stop
+    assert pipeline.run().calls == 0
+
+
+def test_a_strangers_lock_is_an_error_and_not_a_task_that_hangs(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run fails; once the lock is gone the next one registers everybody."""
+    monkeypatch.setattr(ledger, "LOCK_SECONDS", 1)
+    pipeline.hire(person(1))
+    with pipeline.warehouse.begin() as stranger:
+        stranger.execute(sa.text("lock table o2o.registration"))
+        with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+            pipeline.run()
+    assert pipeline.run().created == 1

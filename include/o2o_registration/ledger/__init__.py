@@ -44,13 +44,20 @@ def connect(url: str | sa.URL, pool_size: int = 3) -> sa.Engine:
             "tcp_user_timeout": 30_000,
         },
     )
-    sa.event.listen(engine, "begin", _limit_lock_waits)
+    sa.event.listen(engine, "begin", _harden)
     return engine
 
 
-def _limit_lock_waits(connection: sa.Connection) -> None:
-    # per transaction, since a connection pooler between us and PostgreSQL may share sessions
-    connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_SECONDS}s'")
+def _harden(connection: sa.Connection) -> None:
+    """Per transaction, since a connection pooler between us and PostgreSQL may share sessions.
+
+    A commit must be on disk before the call it announces leaves, whatever the server thinks fast enough.
+    """
+    connection.exec_driver_sql(
+        "select set_config('lock_timeout', %s, true), case when current_setting('synchronous_commit') = 'off'"
+        " then set_config('synchronous_commit', 'on', true) end",
+        (f"{LOCK_SECONDS}s",),
+    )
 
 
 def upgrade(url: str | sa.URL, revision: str = "head") -> None:
