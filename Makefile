@@ -22,7 +22,7 @@ DEMO := PYTHONPATH=include $(BIN)/python -m demo
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run people mend stop status clean test check fmt lock
+.PHONY: help setup setup-test run people mend stop status clean test faults check fmt lock
 
 ##@ Run
 run: $(READY) ## start everything and run the DAG once; stays until Ctrl-C
@@ -48,6 +48,9 @@ setup: $(READY) ## make .venv and install what the project needs
 
 test: $(TEST_READY) ## run the tests; ARGS="-k window" picks some
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(TEST_READY) ## kill, cut and starve it 600 times; prints who was lost or mailed twice
+	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(TEST_READY) ## lint, formatting, types, lock files, unit tests
 	$(BIN)/ruff check
@@ -81,7 +84,7 @@ setup-test: $(TEST_READY)
 ##  PYTHON          the Python 3.11, 3.12 or 3.13 that .venv is made with (the first that is found)
 ##  N               how many people `make people` adds (20)
 ##  RUN_DIR         where the demo keeps data and logs (.run)
-##  ARGS            further arguments of run, test and check
+##  ARGS            further arguments of run, test, faults and check
 
 help: ## show this manual
 	@echo "Registers interested employees with o2o. Start with: make run"
