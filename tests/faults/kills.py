@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
+
+from o2o_registration.delivery import STALE_INTENT_SECONDS
 
 from tests.faults import steps
 from tests.faults.points import POST_POINTS
@@ -23,6 +28,32 @@ def pointed(world: World, point: str, kills: int) -> int:
     """Kill the post at an exact point."""
     assert point in POST_POINTS
     return _until(world, kills, lambda task: _by_point(world, task, point))
+
+
+def frozen(world: World, times: int) -> int:
+    """A post that stands still (a paused machine) until another run has given its calls up, and then goes on."""
+    world.hire(10)
+    world.run()
+    hit = 0
+    for _ in range(times):
+        world.hire(40)
+        task = world.new_run()
+        if not _lead_up(task, "post"):
+            continue
+        process = steps.start(replace(task, step="post"))
+        time.sleep(world.dice.uniform(0.1, world.seconds["post"]))
+        if process.exitcode is None and process.pid:
+            hit += 1
+            os.kill(process.pid, signal.SIGSTOP)
+            # what the engine itself measures by its clock cannot be moved by moving dates
+            time.sleep(STALE_INTENT_SECONDS + 0.5)
+            world.pass_time(1000)
+            world.run()
+            os.kill(process.pid, signal.SIGCONT)
+        steps.finish(process)
+        world.run(task, first="load")
+    world.drain()
+    return hit
 
 
 def _until(world: World, kills: int, disturb: Callable[[Task], str | None]) -> int:

@@ -58,6 +58,16 @@ def _kills() -> Iterator[Scenario]:
             )
 
 
+def _freezes() -> Iterator[Scenario]:
+    for policy in ("hold", "resend"):
+        yield Scenario(
+            "SIGSTOP of post, later SIGCONT",
+            lambda world, size: kills.frozen(world, size.rounds),
+            policy,
+            short=False,
+        )
+
+
 def _partner() -> Iterator[Scenario]:
     for name, fault in partner.FAULTS.items():
         yield Scenario(
@@ -129,4 +139,4 @@ def _others() -> Iterator[Scenario]:
     )
 
 
-SCENARIOS = (*_kills(), *_partner(), *_others())
+SCENARIOS = (*_kills(), *_freezes(), *_partner(), *_others())

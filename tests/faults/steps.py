@@ -59,6 +59,7 @@ class Task:
     point: str | None = None
     nth: int = 1
     sabotage: str | None = None
+    user: str | None = None
 
 
 def start(task: Task) -> BaseProcess:
@@ -97,6 +98,10 @@ def _server() -> Any:
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         _context = multiprocessing.get_context("forkserver")
         _context.set_forkserver_preload(["tests.faults.preload"])
+        # the imports take seconds, which are no task's
+        first = _context.Process(target=int)
+        first.start()
+        first.join()
     return _context
 
 
@@ -150,7 +155,7 @@ def context_of(task: Task) -> Any:
             data_interval_start=start_,
             data_interval_end=end,
             run_after=task.run_after,
-            triggering_user_name=None,
+            triggering_user_name=task.user,
         ),
     }
 
