@@ -80,28 +80,35 @@ VICTIMS: dict[str, Callable[[Stack], bool]] = {
 
 
 def under_fire(world: World, times: int) -> int:
-    """Each victim so often, at random moments of a run; then the run is failed, as somebody on call would."""
-    hit = 0
+    """Each victim so often, in an Airflow of its own."""
     with airflow(world) as stack:
-        for _ in range(times):
-            for strike in VICTIMS.values():
-                world.hire(world.dice.randint(8, 20))
-                run = stack.api.trigger(DAG)
-                time.sleep(world.dice.uniform(2, 10))
-                hit += stack.api.run_state(DAG, run) not in ENDED and strike(stack)
-                _end_all(stack)
-        for _ in range(6):
-            _end_all(stack)
-            world.pass_time(1000)
-            _wait(stack, stack.api.trigger(DAG))
-            if not world.ids("pending") and not world.ids("claimed"):
-                break
-        _end_all(stack)
+        hit = strikes(world, stack, times)
     world.drain()
     return hit
 
 
-def _end_all(stack: Stack) -> None:
+def strikes(world: World, stack: Stack, times: int) -> int:
+    """At random moments of a run; then the run is failed, as somebody on call would."""
+    hit = 0
+    for _ in range(times):
+        for strike in VICTIMS.values():
+            world.hire(world.dice.randint(8, 20))
+            run = stack.api.trigger(DAG)
+            time.sleep(world.dice.uniform(2, 10))
+            hit += stack.api.run_state(DAG, run) not in ENDED and strike(stack)
+            end_all(stack)
+    for _ in range(6):
+        end_all(stack)
+        world.pass_time(1000)
+        wait(stack, stack.api.trigger(DAG))
+        if not world.ids("pending") and not world.ids("claimed"):
+            break
+    end_all(stack)
+    return hit
+
+
+def end_all(stack: Stack) -> None:
+    """No run is active and no task's process is left."""
     for run in stack.api.active_runs(DAG):
         stack.api.call("PATCH", f"/dags/{DAG}/dagRuns/{run}", {"state": "failed"})
     deadline = time.monotonic() + 30
@@ -109,7 +116,11 @@ def _end_all(stack: Stack) -> None:
         time.sleep(0.2)
 
 
-def _wait(stack: Stack, run: str, seconds: float = 120) -> None:
+def wait(stack: Stack, run: str, seconds: float = 180) -> str:
+    """The state in which the run ended. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
-    while stack.api.run_state(DAG, run) not in ENDED and time.monotonic() < deadline:
+    while (state := stack.api.run_state(DAG, run)) not in ENDED:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the run {run} is {state} after {seconds:.0f} s")
         time.sleep(0.5)
+    return state

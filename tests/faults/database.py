@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import resource
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import sqlalchemy as sa
+from demo.processes import ManagedProcess, identity
 
 from tests.faults import steps
 from tests.faults.steps import STEPS, Exit
@@ -119,12 +120,16 @@ def _withdraw(world: World, ids: list[str]) -> None:
 @contextlib.contextmanager
 def _no_more_than(world: World, size: int) -> Iterator[None]:
     """Backends that start within the block cannot write beyond `size` bytes of any file."""
-    pid = world.postgres.process.pid
-    assert pid is not None
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+    process = world.postgres.process
+    _limit(process, str(size))
     try:
         yield
     finally:
-        if world.postgres.process.alive:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        if process.alive:
+            _limit(process, "unlimited")
+
+
+def _limit(process: ManagedProcess, size: str) -> None:
+    # as the server's own user, who may do that to it where even root may not
+    command = ["prlimit", f"--pid={process.pid}", f"--fsize={size}:"]
+    subprocess.run(command, check=True, **identity(process.command.user))  # type: ignore[call-overload]

@@ -181,7 +181,9 @@ def world(postgres: PostgresServer, folder: Path, seed: int, latency: float = 0.
     url = _database(postgres, name)
     place = folder / name
     shutil.copytree(CONFIG, place / "config")
-    engine = sa.create_engine(url, pool_pre_ping=True)
+    # the server's default is fast and forgets commits when it is killed; HR's rows must outlive that
+    durable = {"options": "-c synchronous_commit=on"}
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=durable)
     with engine.begin() as connection:
         connection.exec_driver_sql(HR_TABLE)
     with running_simulator(TOKEN, base_latency=latency) as simulator:
