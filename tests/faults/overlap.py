@@ -45,9 +45,7 @@ def gaps(world: World) -> int:
     world.hire(10)
     world.run()
     world.pass_time(300)
-    late = [f"E{len(world.expected) + n}" for n in range(10)]
-    world.insert(late, changed=timedelta(hours=20))
-    world.expected.update(late)
+    world.hire(10, changed=timedelta(hours=20))
     world.run()
     world.hire(10)
     failed = world.new_run()

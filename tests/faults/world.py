@@ -85,16 +85,10 @@ class World:
         merged = {name: {**QUICK.get(name, {}), **sections.get(name, {})} for name in {*QUICK, *sections}}
         (self.folder / "config" / "settings.yaml").write_text(yaml.safe_dump(merged))
 
-    def hire(self, people: int) -> list[str]:
-        """So many more interested employees with good rows. Returns their ids."""
+    def hire(self, people: int, changed: timedelta = timedelta(seconds=5)) -> list[str]:
+        """So many more interested employees with good rows, which changed so long ago. Returns their ids."""
         first = len(self.expected)
         ids = [f"E{first + n}" for n in range(people)]
-        self.insert(ids)
-        self.expected.update(ids)
-        return ids
-
-    def insert(self, ids: list[str], changed: timedelta = timedelta(seconds=5)) -> None:
-        """Good HR rows that changed so long ago."""
         with self.engine.begin() as connection:
             connection.execute(
                 sa.text("""
@@ -105,6 +99,8 @@ class World:
                 """),
                 {"ids": ids, "changed": datetime.now(UTC) - changed},
             )
+        self.expected.update(ids)
+        return ids
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds go by, by moving everything that is dated into the past. No task may be running."""
