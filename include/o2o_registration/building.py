@@ -174,7 +174,8 @@ def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int
         sa.text(f"""
             insert into o2o.quarantine
                 (source_key, fingerprint, employee_id, email_key, row, reasons, rules, run_id)
-            select source_key, fingerprint, nullif(employee_id, ''), email_key, jsonb_build_object({fields}),
+            -- an index takes no text of any length; longer than any real id, so that it is taken for none
+            select source_key, fingerprint, left(nullif(employee_id, ''), 100), email_key, jsonb_build_object({fields}),
                    reasons, :rules, run_id
             from o2o.candidate
             where run_id = :run_id and reasons is not null

@@ -163,7 +163,11 @@ def _instant(value: object) -> datetime | None:
         value = datetime.combine(value, time())
     if not isinstance(value, datetime) or value != value:
         return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        # the first and the last day of the calendar, in a zone that pushes them over its edge
+        return None
 
 
 def _interested(value: object) -> bool | None:
