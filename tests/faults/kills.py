@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
+import sqlalchemy as sa
 from o2o_registration.delivery import STALE_INTENT_SECONDS
 
 from tests.faults import steps
@@ -32,28 +35,39 @@ def pointed(world: World, point: str, kills: int) -> int:
 
 def frozen(world: World, times: int) -> int:
     """A post that stands still (a paused machine) until another run has given its calls up, and then goes on."""
-    world.hire(10)
-    world.run()
+    world.simulator.add_fault("latency", share=1, seconds=0.3)
     hit = 0
     for _ in range(times):
-        world.hire(40)
+        # the timeouts of a process that stood still open the circuit breaker
+        world.pass_time(300)
+        world.hire(60)
         task = world.new_run()
         if not _lead_up(task, "post"):
             continue
+        before = len(world.simulator.calls)
         process = steps.start(replace(task, step="post"))
-        time.sleep(world.dice.uniform(0.1, world.seconds["post"]))
-        if process.exitcode is None and process.pid:
-            hit += 1
-            os.kill(process.pid, signal.SIGSTOP)
-            # what the engine itself measures by its clock cannot be moved by moving dates
-            time.sleep(STALE_INTENT_SECONDS + 0.5)
-            world.pass_time(1000)
-            world.run()
-            os.kill(process.pid, signal.SIGCONT)
+        while len(world.simulator.calls) == before and process.exitcode is None:
+            time.sleep(0.01)
+        time.sleep(world.dice.uniform(0, 0.8))
+        hit += _freeze(world, process)
         steps.finish(process)
         world.run(task, first="load")
     world.drain()
     return hit
+
+
+def _freeze(world: World, process: BaseProcess) -> bool:
+    if process.exitcode is not None or process.pid is None:
+        return False
+    os.kill(process.pid, signal.SIGSTOP)
+    # what the engine itself measures by its clock cannot be moved by moving dates
+    time.sleep(STALE_INTENT_SECONDS + 0.5)
+    # a process that stands still within a transaction keeps its locks; then only those seconds go by
+    with contextlib.suppress(sa.exc.OperationalError):
+        world.pass_time(1000)
+        world.run()
+    os.kill(process.pid, signal.SIGCONT)
+    return True
 
 
 def _until(world: World, kills: int, disturb: Callable[[Task], str | None]) -> int:

@@ -178,7 +178,7 @@ def world(postgres: PostgresServer, folder: Path, seed: int, latency: float = 0.
     place = folder / name
     shutil.copytree(CONFIG, place / "config")
     # the server's default is fast and forgets commits when it is killed; HR's rows must outlive that
-    durable = {"options": "-c synchronous_commit=on"}
+    durable = {"options": "-c synchronous_commit=on -c lock_timeout=5s"}
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args=durable)
     with engine.begin() as connection:
         connection.exec_driver_sql(HR_TABLE)

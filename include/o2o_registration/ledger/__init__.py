@@ -17,6 +17,8 @@ __all__ = ["check_version", "connect", "upgrade"]
 
 LOCK_SECONDS = 20
 """How long a statement waits for a stranger's lock before it fails and says so."""
+IDLE_MINUTES = 10
+"""How long a process that stands still within a transaction may keep its locks."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -54,9 +56,10 @@ def _harden(connection: sa.Connection) -> None:
     A commit must be on disk before the call it announces leaves, whatever the server thinks fast enough.
     """
     connection.exec_driver_sql(
-        "select set_config('lock_timeout', %s, true), case when current_setting('synchronous_commit') = 'off'"
+        "select set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true),"
+        " case when current_setting('synchronous_commit') = 'off'"
         " then set_config('synchronous_commit', 'on', true) end",
-        (f"{LOCK_SECONDS}s",),
+        (f"{LOCK_SECONDS}s", f"{IDLE_MINUTES}min"),
     )
 
 
