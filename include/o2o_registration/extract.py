@@ -217,7 +217,9 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
               and not exists (
                   select from o2o.quarantine q
                   where q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
-                    and not :named and not i.recheck)
+                    and not :named and not i.recheck
+                    -- the fingerprint does not tell whether the person is interested
+                    and (q.reasons @> '[{{"code": "interest_unclear"}}]') = (i.interested is null))
         """),  # noqa: S608 - the columns are constants of this module
         {"run_id": run.run_id, "rules": mapping.fingerprint, "named": bool(run.employee_ids)},
     ).rowcount
