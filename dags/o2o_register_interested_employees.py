@@ -114,9 +114,11 @@ with DAG(
     params=PARAMS,
     tags=["o2o", "hr", "registration"],
 ):
-    extract = task.short_circuit(task_id="extract_interested_employees")(tasks.extract_interested_employees)()
-    check = task(task_id="check_quality")(tasks.check_quality)()
-    build = task(task_id="build_payloads")(tasks.build_payloads)()
+    # each task logs its numbers as a table; once is enough
+    quiet = {"show_return_value_in_logs": False}
+    extract = task.short_circuit(task_id="extract_interested_employees", **quiet)(tasks.extract_interested_employees)()
+    check = task(task_id="check_quality", **quiet)(tasks.check_quality)()
+    build = task(task_id="build_payloads", **quiet)(tasks.build_payloads)()
     approve = ApproveLargeBatchOperator(
         task_id="approve_large_batch",
         # the wait for a person has its own limit, in settings.yaml
@@ -132,6 +134,7 @@ with DAG(
         outlets=[tasks.REGISTRATIONS, tasks.ATTENTION],
         # a rejected batch skips the calls, but the run is settled all the same
         trigger_rule="none_failed",
+        **quiet,
     )(tasks.load_audit)()
 
     extract >> check >> build >> approve >> post >> load

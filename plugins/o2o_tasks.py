@@ -108,7 +108,7 @@ def load_audit(outlet_events: Any) -> dict[str, Any]:
         audit.load(ledger)
         summary = audit.settle(ledger, context["dag_run"].run_id)
         warn_at = load_config().settings.in_doubt.warn_at
-    log.info(table("Run summary", summary.as_dict()))
+    log.info(table("Run summary", {name: value for name, value in summary.as_dict().items() if value is not None}))
     outlet_events[REGISTRATIONS].extra = summary.as_dict()
     if _tell_of_doubt(summary, warn_at):
         outlet_events[ATTENTION].add(IN_DOUBT, extra=summary.as_dict())

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from o2o_registration import actions, errors, fuse
 from o2o_registration.__main__ import URL, main
 from o2o_registration.actions import Action, Order
+from o2o_registration.config import FuseSettings
 
 from tests.integration.conftest import Pipeline, person
 
@@ -183,3 +184,28 @@ def test_held_people_can_be_approved_by_name(pipeline: Pipeline) -> None:
     fuse.reject(pipeline.ledger, "run-1", "anna", "large batch rejected")
     actions.carry_out(pipeline.ledger, Order(Action.APPROVE, ("E1", "E2"), "anna", "these two are right"))
     assert pipeline.run().created == 2
+
+
+def test_a_batch_far_over_the_usual_is_held_though_it_is_below_the_absolute_limit(pipeline: Pipeline) -> None:
+    """Ten times the 95th percentile of the last 30 days' runs; idle runs are experience, too."""
+    pipeline.settings("fuse", max_people=500, times_usual=10, min_people=5)
+    with pipeline.ledger.begin() as connection:
+        connection.execute(
+            sa.text("""
+                insert into o2o.run_summary (run_id, kind, window_until, contiguous, registered, started_at, settled_at)
+                select 'past-' || n, 'scheduled', now(), true, n % 2, now() - interval '2 days', now()
+                from generate_series(1, 200) as n
+            """)
+        )
+    pipeline.hire(*(person(n) for n in range(10)))
+    assert pipeline.run().created == 10
+    pipeline.hire(*(person(n) for n in range(20, 31)))
+    assert pipeline.run().held == 11
+
+
+@pytest.mark.parametrize(
+    ("usual", "by_hand", "limit"), [(None, None, 500), (0, None, 50), (20, None, 200), (90, None, 500), (0, 7000, 7000)]
+)
+def test_the_limit_is_the_usual_tenfold_within_bounds(usual: float | None, by_hand: int | None, limit: int) -> None:
+    """Without experience the absolute limit alone; a limit given by hand goes before all."""
+    assert fuse.limit(FuseSettings(), usual, by_hand) == limit
