@@ -60,6 +60,8 @@ quarantine = Table(
     Index("ix_quarantine_email_key", "email_key"),
     Index("ix_quarantine_employee_id", "employee_id"),
     Index("ix_quarantine_rules", "rules"),
+    Index("ix_quarantine_personnel_number", text("(row ->> 'personnel_number')")),
+    Index("ix_quarantine_worklist", "quarantined_at", "source_key"),
     comment="Source rows that failed a check, with every reason",
 )
 
@@ -105,6 +107,15 @@ registration = Table(
         "not_before",
         postgresql_where=text("status IN ('claimed', 'held', 'in_doubt')"),
     ),
+    Index("ix_registration_any_email_key", "email_key"),
+    Index("ix_registration_personnel_number", text("((payload -> 'user') ->> 'PersonnelNumber')")),
+    Index(
+        "ix_registration_worklist",
+        "status",
+        "updated_at",
+        "employee_id",
+        postgresql_where=text("status IN ('rejected', 'in_doubt', 'held')"),
+    ),
     comment="One row per employee",
 )
 
@@ -149,6 +160,7 @@ audit = Table(
     UniqueConstraint("attempt_id", "event", name="uq_audit_attempt_event"),
     Index("ix_audit_employee_id", "employee_id"),
     Index("ix_audit_run_id", "run_id"),
+    Index("ix_audit_at", "at"),
     comment="Append-only: one row per outcome",
 )
 
