@@ -9,6 +9,8 @@ const ACTIONS = {
 };
 const params = new URLSearchParams(location.search);
 const run = params.get("run") && !params.get("run").includes("{") ? params.get("run") : null;
+/* Airflow shows the tab on every DAG */
+const elsewhere = [null, "o2o_register_interested_employees"].includes(params.get("dag")) ? null : params.get("dag");
 let mayAct = false;
 
 const $ = (id) => document.getElementById(id);
@@ -70,7 +72,7 @@ async function show(view) {
   say("");
   try {
     const content = await view();
-    $("main").replaceChildren(...content);
+    $("main").replaceChildren(...content.filter(Boolean));
     for (const later of document.querySelectorAll("[data-plot]")) later.draw();
   } catch (error) { say(error.message, true); }
 }
@@ -83,6 +85,7 @@ function tabs(current) {
 
 function open_(name) {
   tabs(name);
+  if (elsewhere) return say(`The DAG ${elsewhere} does not register anybody with o2o.`);
   if (name === "overview") return show(overview);
   if (name === "run") return show(oneRun);
   return show(() => worklist(name, {}));

@@ -94,6 +94,7 @@ def test_an_engineer_finds_a_person_in_doubt_and_confirms_with_clicks(live: Live
         page.click("#ask-ok")
         expect(page.locator("#message")).to_contain_text("confirm in doubt: 1 people (admin: on o2o's list)")
         expect(page.locator("h2").first).to_have_text(f"{doubtful}: existing")
+        assert "null" not in page.inner_text("main")
     assert not any("example" in url.lower() for url in urls)
     assert all(url.startswith((live.stack.airflow_url, "blob:", "data:")) for url in urls)
     audit = live.world.query(f"select actor from o2o.audit where employee_id = '{doubtful}' and event = 'confirmed'")
