@@ -83,17 +83,18 @@ def describe_code(value: str) -> str:
 
 
 def is_email(value: str) -> bool:
-    """An address that could be mailed to, by syntax alone; nothing is looked up.
+    """An address that could be mailed to as it stands, by syntax alone; nothing is looked up.
 
     Overlong ones pass: their length is another check's business, and parsing a megabyte is not worth it.
     """
     if len(value) > EMAIL_MAX:
         return True
     try:
-        validate_email(value, check_deliverability=False)
+        parsed = validate_email(value, check_deliverability=False)
     except (EmailNotValidError, UnicodeError):
         return False
-    return True
+    # browsers read "example。com" as a domain name; mail servers need not, and it would be a second spelling of one
+    return value.rpartition("@")[2].lower() in (parsed.domain, parsed.ascii_domain)
 
 
 # The first pattern found names the mistake. email-validator's own sentences quote the address.
