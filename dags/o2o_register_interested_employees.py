@@ -21,9 +21,11 @@ A failed run loses nothing: the next one begins where the last successful one en
 
 from datetime import timedelta
 
+import o2o_notify
 import o2o_tasks as tasks
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 from o2o_approval import ApproveLargeBatchOperator
+from o2o_links import RunPageLink
 from o2o_operator import O2OUserCreateOperator
 
 PARAMS = {
@@ -108,6 +110,7 @@ with DAG(
         "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=10),
+        "on_failure_callback": o2o_notify.on_failure,
         # a million rows take minutes; an hour means that something hangs
         "execution_timeout": timedelta(hours=1),
     },
@@ -138,3 +141,6 @@ with DAG(
     )(tasks.load_audit)()
 
     extract >> check >> build >> approve >> post >> load
+
+    for one in (extract.operator, check.operator, build.operator, approve, post, load.operator):
+        one.operator_extra_links = (RunPageLink(),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from o2o_links import RunPageLink
 
 PREFIX = "/o2o"
 TITLE = "o2o registrations"
@@ -38,3 +39,4 @@ class O2ORegistrationsPlugin(AirflowPlugin):
         _view("dag", "o2o-dag", f"{PREFIX}/?dag={{DAG_ID}}"),
         _view("dag_run", "o2o-run", f"{PREFIX}/?dag={{DAG_ID}}&run={{RUN_ID}}"),
     ]
+    operator_extra_links = [RunPageLink()]  # noqa: RUF012

@@ -11,9 +11,11 @@ from airflow.sdk import Asset, AssetAlias, get_current_context
 from airflow.sdk.observability.stats import gauge
 from o2o_connections import ledger_engine, warehouse_engine
 from o2o_context import explained, order_of, request_of
+from o2o_notify import tell
 
 if TYPE_CHECKING:
     from o2o_registration.audit import Summary
+    from o2o_registration.config import Settings
 
 log = logging.getLogger("airflow.task")
 
@@ -52,7 +54,7 @@ def extract_interested_employees() -> dict[str, int] | None:
         ):
             return vars(found)
         summary = audit.settle(ledger, run.run_id)
-    _tell_of_doubt(summary, config.settings.in_doubt.warn_at)
+    _tell_of_doubt(summary, config.settings)
     log.info("Nothing new and nothing waiting: the rest of this run is skipped")
     return None
 
@@ -107,20 +109,20 @@ def load_audit(outlet_events: Any) -> dict[str, Any]:
         ledger = ledger_engine()
         audit.load(ledger)
         summary = audit.settle(ledger, context["dag_run"].run_id)
-        warn_at = load_config().settings.in_doubt.warn_at
+        settings = load_config().settings
     log.info(table("Run summary", {name: value for name, value in summary.as_dict().items() if value is not None}))
     outlet_events[REGISTRATIONS].extra = summary.as_dict()
-    if _tell_of_doubt(summary, warn_at):
+    if _tell_of_doubt(summary, settings):
         outlet_events[ATTENTION].add(IN_DOUBT, extra=summary.as_dict())
     return summary.as_dict()
 
 
-def _tell_of_doubt(summary: Summary, warn_at: int) -> bool:
+def _tell_of_doubt(summary: Summary, settings: Settings) -> bool:
     """Whether so many are in doubt that somebody should look; as a metric in any case."""
     gauge("o2o.in_doubt", summary.in_doubt_now)
     gauge("o2o.held", summary.held)
     gauge("o2o.pending", summary.pending)
-    if summary.in_doubt_now < warn_at:
+    if summary.in_doubt_now < settings.in_doubt.warn_at:
         if summary.in_doubt_now:
             log.info("%s", summary.doubt())
         return False
@@ -128,8 +130,9 @@ def _tell_of_doubt(summary: Summary, warn_at: int) -> bool:
         "%s (in_doubt.warn_at is %d). Ask o2o which of them it has, then confirm or release them: trigger a run with"
         " an 'action', or 'python -m o2o_registration in-doubt'.",
         summary.doubt(),
-        warn_at,
+        settings.in_doubt.warn_at,
     )
+    tell(settings.notify.on_many_in_doubt, get_current_context())
     return True
 
 

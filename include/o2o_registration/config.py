@@ -93,12 +93,25 @@ class InDoubtSettings(_Strict):
         return timedelta(minutes=self.cool_down_minutes)
 
 
+class Notifier(_Strict):
+    """An Airflow notifier: its import path, and what it is made with."""
+
+    notifier: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    arguments: dict[str, Any] = {}
+
+
+class NotifySettings(_Strict):
+    on_failure: list[Notifier] = []
+    on_many_in_doubt: list[Notifier] = []
+
+
 class Settings(_Strict):
     window: WindowSettings = WindowSettings()
     quality: QualitySettings = QualitySettings()
     fuse: FuseSettings = FuseSettings()
     delivery: DeliverySettings = DeliverySettings()
     in_doubt: InDoubtSettings = InDoubtSettings()
+    notify: NotifySettings = NotifySettings()
 
 
 def _by_comparable_key(value: Any) -> Any:

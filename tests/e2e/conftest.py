@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from demo.stack import Stack
 
+from tests.e2e.post import Post
 from tests.faults.__main__ import servers
 from tests.faults.airflow import DAG, airflow, end_all, wait
 from tests.faults.world import World, world
@@ -21,6 +23,7 @@ class Live:
 
     world: World
     stack: Stack
+    post: Post
 
     def trigger(self, **conf: Any) -> str:
         """A manual run by the trigger form's values."""
@@ -59,8 +62,14 @@ class Live:
 
 @pytest.fixture(scope="session")
 def airflow_of_the_session() -> Iterator[Live]:
-    with servers() as (postgres, folder), world(postgres, folder, seed=7) as place, airflow(place) as stack:
-        yield Live(place, stack)
+    post = Post()
+    with servers() as (postgres, folder), world(postgres, folder, seed=7) as place:
+        smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": post.port}
+        smtp["extra"] = {"disable_ssl": True, "disable_tls": True}
+        place.environment["AIRFLOW_CONN_SMTP_DEFAULT"] = json.dumps(smtp)
+        with airflow(place) as stack:
+            yield Live(place, stack, post)
+    post.close()
 
 
 @pytest.fixture
