@@ -142,9 +142,10 @@ def _frames(connection: sa.Connection, run_id: str, chunk: int) -> Iterator[pd.D
     connection.execute(sa.text("create unique index on context (row_no)"))
     last = -1
     while True:
+        # in UTC: told in the session's zone, the calendar's first and last day may be beyond what Python can hold
         rows = connection.execute(
             sa.text(f"""
-                select c.row_no, {fields}, c.changed_at,
+                select c.row_no, {fields}, c.changed_at at time zone 'UTC',
                        x.rows_with_employee_id, x.people_with_email, x.email_registered_to
                 from o2o.candidate c join context x using (row_no)
                 where c.run_id = :run_id and c.row_no > :last
