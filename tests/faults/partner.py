@@ -63,11 +63,20 @@ def single(world: World, fault: Fault, people: int, share: float = 0.3) -> int:
     return _trouble(world, people)
 
 
+MIXED_RUNS = 10
+
+
 def mixed(world: World, people: int, share: float = 0.03) -> int:
     """All of them at once, a small share each."""
     for kind, options in FAULTS.values():
         world.simulator.add_fault(kind, share=share, seed=world.dice.randint(0, 10**6), **options)
-    return _trouble(world, people)
+    for _ in range(MIXED_RUNS):
+        world.hire(people // MIXED_RUNS)
+        world.run()
+        # an absurd Retry-After among them stops everything for a day
+        world.pass_time(world.dice.choice((1000, 25 * 3600)))
+        world.resume()
+    return _mended(world)
 
 
 def stopping(world: World, fault: Fault, people: int) -> int:
