@@ -138,7 +138,10 @@ class Secrets:
         """What the file holds; what it lacks is made up and written back."""
         try:
             known = json.loads(path.read_text()) if path.exists() else {}
-            kept = {item.name: str(known[item.name]) for item in fields(cls) if item.name in known}
+            kept = {item.name: known[item.name] for item in fields(cls) if item.name in known}
+            # anything else would be replaced by new passwords, and those open no database that stands
+            if not isinstance(known, dict) or not all(isinstance(value, str) for value in kept.values()):
+                raise TypeError("it holds no names with texts")
         except (OSError, ValueError, TypeError) as error:
             raise DemoError(f"{path} cannot be read ({error}). `make clean` starts anew.") from None
         loaded = cls(**kept)

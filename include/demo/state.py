@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
@@ -108,11 +109,16 @@ def stop(layout: Layout, timeout: float = 40.0) -> bool:
         state = StackState.read(layout.state_file)
         if state is None:
             raise DemoError("It is just starting; try again in a moment.")
-        os.kill(state.supervisor_pid, signal.SIGTERM)
+        _signal(state.supervisor_pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout
         while is_running(layout) and time.monotonic() < deadline:
             time.sleep(0.2)
         if is_running(layout):
-            os.kill(state.supervisor_pid, signal.SIGKILL)
+            _signal(state.supervisor_pid, signal.SIGKILL)
             time.sleep(0.2)
     return bool(stop_leftovers(layout)) or was_running
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended in this moment
+        os.kill(pid, number)
