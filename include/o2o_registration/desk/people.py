@@ -47,8 +47,10 @@ def find(ledger: sa.Engine, query: str) -> list[str]:
             sa.text("""
                 select employee_id from o2o.registration where employee_id = :text
                 union select source_key from o2o.quarantine where source_key = :text
-                union select employee_id from o2o.registration where payload -> 'user' ->> 'PersonnelNumber' = :text
-                union select source_key from o2o.quarantine where "row" ->> 'personnel_number' = :text
+                union select employee_id from o2o.registration
+                      where left(payload -> 'user' ->> 'PersonnelNumber', 100) = left(:text, 100)
+                union select source_key from o2o.quarantine
+                      where left("row" ->> 'personnel_number', 100) = left(:text, 100)
                 union select employee_id from o2o.registration where email_key = :email
                 union select source_key from o2o.quarantine where email_key = :email
                 order by 1 limit :most

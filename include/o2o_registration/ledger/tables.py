@@ -60,7 +60,7 @@ quarantine = Table(
     Index("ix_quarantine_email_key", "email_key"),
     Index("ix_quarantine_employee_id", "employee_id"),
     Index("ix_quarantine_rules", "rules"),
-    Index("ix_quarantine_personnel_number", text("(row ->> 'personnel_number')")),
+    Index("ix_quarantine_personnel_number", text("left(row ->> 'personnel_number', 100)")),
     Index("ix_quarantine_worklist", "quarantined_at", "source_key"),
     comment="Source rows that failed a check, with every reason",
 )
@@ -108,7 +108,7 @@ registration = Table(
         postgresql_where=text("status IN ('claimed', 'held', 'in_doubt')"),
     ),
     Index("ix_registration_any_email_key", "email_key"),
-    Index("ix_registration_personnel_number", text("((payload -> 'user') ->> 'PersonnelNumber')")),
+    Index("ix_registration_personnel_number", text("left((payload -> 'user') ->> 'PersonnelNumber', 100)")),
     Index(
         "ix_registration_worklist",
         "status",
