@@ -107,7 +107,8 @@ def interested(people: Iterable[Row]) -> list[Row]:
     """The rows of people none of whose rows says that they are not interested."""
     declines = [row for row in people if comparable(storable(row["bike_interest"])) in NO]
     declined = {who(row) for row in declines if who(row)}
-    return [row for row in people if who(row) not in declined and row not in declines]
+    # by identity: a signalling NaN cannot be compared
+    return [row for row in people if who(row) not in declined and not any(row is other for other in declines)]
 
 
 def consistent(people: Iterable[Row]) -> list[Row]:
