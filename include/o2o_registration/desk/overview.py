@@ -38,10 +38,10 @@ class Loss:
 def overview(ledger: sa.Engine, settings: Settings) -> dict[str, Any]:
     """Everything of the overview, ready for JSON; times UTC."""
     with ledger.connect() as connection:
-        statuses = _statuses(connection)
+        statuses, uncalled = _statuses(connection)
         usual = fuse.usual_volume(connection)
         return {
-            "funnel": asdict(_funnel(connection, statuses)),
+            "funnel": asdict(_funnel(connection, statuses, uncalled)),
             "statuses": statuses,
             "losses": [asdict(loss) for loss in _losses(connection)],
             "days": _days(connection),
@@ -52,12 +52,15 @@ def overview(ledger: sa.Engine, settings: Settings) -> dict[str, Any]:
         }
 
 
-def _statuses(connection: sa.Connection) -> dict[str, int]:
-    rows = connection.execute(sa.text("select status, count(*) from o2o.registration group by 1 order by 1"))
-    return {str(row[0]): int(row[1]) for row in rows}
+def _statuses(connection: sa.Connection) -> tuple[dict[str, int], int]:
+    """People by status, and how many of all were never called."""
+    rows = connection.execute(
+        sa.text("select status, count(*), count(*) - count(attempt_id) from o2o.registration group by 1 order by 1")
+    ).all()
+    return {str(row[0]): int(row[1]) for row in rows}, sum(int(row[2]) for row in rows)
 
 
-def _funnel(connection: sa.Connection, statuses: dict[str, int]) -> Funnel:
+def _funnel(connection: sa.Connection, statuses: dict[str, int], uncalled: int) -> Funnel:
     checked = sum(statuses.values())
     strangers = connection.scalar(
         sa.text("""
@@ -65,16 +68,10 @@ def _funnel(connection: sa.Connection, statuses: dict[str, int]) -> Funnel:
             where not exists (select from o2o.registration r where r.employee_id = q.source_key)
         """)
     )
-    unsent = connection.scalar(
-        sa.text("select count(*) from o2o.registration where attempt_id is null and status in ('pending', 'held')")
-    )
-    withdrawn = connection.scalar(
-        sa.text("select count(*) from o2o.registration where attempt_id is null and status = 'withdrawn'")
-    )
     return Funnel(
         interested=checked + (strangers or 0),
         checked=checked,
-        sent=checked - (unsent or 0) - (withdrawn or 0),
+        sent=checked - uncalled,
         registered=statuses.get("created", 0) + statuses.get("existing", 0),
     )
 
