@@ -22,7 +22,7 @@ DEMO := PYTHONPATH=include $(BIN)/python -m demo
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run people mend stop status clean test faults check fmt lock
+.PHONY: help setup setup-test run people mend stop status clean test faults screenshots check fmt lock
 
 ##@ Run
 run: $(READY) ## start everything and run the DAG once; stays until Ctrl-C
@@ -49,8 +49,11 @@ setup: $(READY) ## make .venv and install what the project needs
 test: $(TEST_READY) ## run the tests; ARGS="-k window" picks some
 	@$(BIN)/python -m pytest $(ARGS)
 
-faults: $(TEST_READY) ## kill, cut and starve it 600 times; prints who was lost or mailed twice
+faults: $(TEST_READY) ## kill, cut and starve it hundreds of times; prints who was lost or mailed twice
 	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.faults $(ARGS)
+
+screenshots: $(TEST_READY) ## take the pictures in docs/ anew
+	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.e2e.screenshots
 
 check: $(TEST_READY) ## lint, formatting, types, lock files, unit tests
 	$(BIN)/ruff check
