@@ -55,11 +55,12 @@ PARAMS = {
     "action": Param(
         None,
         type=["null", "string"],
-        enum=[None, "confirm in doubt", "release in doubt", "approve held"],
+        enum=[None, "confirm in doubt", "release in doubt", "approve held", "send refused again"],
         title="Action",
         description="What to do about people that wait for a decision. Confirm: o2o has them, never send them again."
         " Release: o2o does not have them, send them again. Approve: send those whom a rejected or unanswered"
-        " approval left held. Concerns the employees named above; nobody named: all who are in doubt, or held.",
+        " approval left held. Send again: those whom o2o refused. Concerns the employees named above; nobody named:"
+        " all of them.",
     ),
     "why": Param(
         None,

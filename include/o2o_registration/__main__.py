@@ -20,6 +20,7 @@ URL = "O2O_LEDGER_URL"
 _ORDERS = {
     "confirm": (Action.CONFIRM, "o2o has these people in doubt: never send them again"),
     "release": (Action.RELEASE, "o2o does not have these people in doubt: the next run sends them again"),
+    "retry": (Action.RETRY, "send people again whom o2o refused, though HR did not change their rows"),
     "approve": (Action.APPROVE, "send people whom a rejected or unanswered approval left held"),
 }
 _LISTS = {

@@ -21,6 +21,7 @@ class Action(StrEnum):
     CONFIRM = "confirm in doubt"
     RELEASE = "release in doubt"
     APPROVE = "approve held"
+    RETRY = "send refused again"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ _EFFECTS = {
     # counts as the one repetition: a second doubt is for a person to clear, not for the policy
     Action.RELEASE: _Effect("in_doubt", "pending", "released", "to be sent again", resends=1),
     Action.APPROVE: _Effect("held", "pending", "approved", "to be sent although held"),
+    Action.RETRY: _Effect("rejected", "pending", "released", "to be sent again although refused"),
 }
 
 
@@ -80,10 +82,15 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
         rows = connection.scalars(
             sa.text("""
                 with concerned as (
-                    update o2o.registration
+                    update o2o.registration r
                     set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
                         resends = resends + :resends, detail = :detail || ': ' || :why
                     where status = :from_ and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                      -- a refused person's address may belong to somebody else by now
+                      and (:from_ <> 'rejected' or not exists (
+                          select from o2o.registration other
+                          where other.email_key = r.email_key and other.employee_id <> r.employee_id
+                            and other.status not in ('rejected', 'withdrawn')))
                     returning employee_id, attempt_id
                 ), audited as (
                     insert into o2o.audit (run_id, employee_id, event, detail, actor)

@@ -6,6 +6,7 @@ const LISTS = { quarantined: "Set aside", rejected: "Refused", in_doubt: "In dou
 const ACTIONS = {
   in_doubt: [["confirm in doubt", "Confirm: o2o has them"], ["release in doubt", "Send again"]],
   held: [["approve held", "Approve and send"]],
+  rejected: [["send refused again", "Send again"]],
 };
 const params = new URLSearchParams(location.search);
 const run = params.get("run") && !params.get("run").includes("{") ? params.get("run") : null;

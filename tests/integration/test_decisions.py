@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +210,24 @@ def test_a_batch_far_over_the_usual_is_held_though_it_is_below_the_absolute_limi
 def test_the_limit_is_the_usual_tenfold_within_bounds(usual: float | None, by_hand: int | None, limit: int) -> None:
     """Without experience the absolute limit alone; a limit given by hand goes before all."""
     assert fuse.limit(FuseSettings(), usual, by_hand) == limit
+
+
+def test_refused_people_are_sent_again_when_somebody_says_so(pipeline: Pipeline) -> None:
+    """Unless the address belongs to somebody else by now: one address is one person."""
+    pipeline.settings("delivery", concurrency=1)
+    pipeline.simulator.add_fault("status", status=422, next=2)
+    pipeline.hire(person(1), person(2))
+    assert pipeline.run().rejected == 2
+    pipeline.hire(person(3, work_email="e2@example.com"))
+    assert pipeline.run().created == 1
+    order = Order(Action.RETRY, (), "anna", "o2o mended the bike plan")
+    done = actions.carry_out(pipeline.ledger, order)
+    assert done == ("E1",)
+    assert pipeline.run().created == 1
+    assert pipeline.statuses() == {"E1": "created", "E2": "rejected", "E3": "created"}
+
+
+def test_the_trigger_form_offers_every_action() -> None:
+    """The DAG file names them itself, since it imports nothing of the domain."""
+    dag = Path(__file__).resolve().parents[2] / "dags" / "o2o_register_interested_employees.py"
+    assert all(f'"{action}"' in dag.read_text() for action in Action)
