@@ -43,6 +43,7 @@ def environment(layout: Layout, ports: Ports, secrets: Secrets, postgres: Postgr
             "PYTHONPATH": os.pathsep.join([str(layout.include), str(layout.plugins)]),
             "PYTHONUNBUFFERED": "1",
             "GX_ANALYTICS_ENABLED": "False",
+            "O2O_DATA_DOCS_DIR": str(layout.data_docs),
             "NO_PROXY": _no_proxy(),
             "no_proxy": _no_proxy(),
         }

@@ -50,6 +50,10 @@ class Layout:
         return self.run_dir / "simulator" / "journal.jsonl"
 
     @property
+    def data_docs(self) -> Path:
+        return self.run_dir / "data-docs"
+
+    @property
     def secrets_file(self) -> Path:
         return self.run_dir / "secrets.json"
 

@@ -166,6 +166,7 @@ def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int
             delete from o2o.quarantine q
             using o2o.candidate c
             where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
+              and (q.run_id <> :run_id or q.fingerprint = c.fingerprint)
         """),
         {"run_id": run_id},
     )

@@ -1,5 +1,10 @@
 """Everything the pipeline can say went wrong, each with what to mend. None carries personal data."""
 
+import re
+
+# "with text 'José'", "Incorrect string value: 'José' for column", "the varchar value 'José'": from there on, data
+_QUOTED = re.compile(r"\b(text|value|entry|literal|string):? ['\"].*", re.IGNORECASE | re.DOTALL)
+
 
 def driver_words(error: BaseException) -> str:
     """A database error in one line that quotes no value of a row.
@@ -11,7 +16,10 @@ def driver_words(error: BaseException) -> str:
     if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NoSuchModuleError"):
         return kind
     lines = str(cause).strip().splitlines()
-    return f"{kind}: {lines[0][:200].rstrip('. ')}" if lines else kind
+    if not lines:
+        return kind
+    words = _QUOTED.sub(r"\1 (not shown)", lines[0])
+    return f"{kind}: {words[:200].rstrip('. ')}"
 
 
 class O2OError(Exception):

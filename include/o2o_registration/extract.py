@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from o2o_registration import recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
-from o2o_registration.errors import WarehouseError, driver_words
+from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.progress import Progress
 from o2o_registration.text import clean, email_key, storable
 
@@ -67,6 +67,7 @@ def extract(warehouse: sa.Engine, ledger: sa.Engine, config: Config, run: window
         connection.execute(sa.text(_INCOMING))
         read = _stage(warehouse, connection, config, run)
         connection.execute(sa.text("analyze incoming"))
+        _heed_the_newer_word(connection)
         recheck.park(connection, config.mapping, run.run_id)
         recheck.stage(connection, config.mapping, run, read)
         candidates = _keep_unknown(connection, config.mapping, run)
@@ -123,7 +124,9 @@ def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator
                 positions = _positions(list(result.keys()), config.mapping)
                 for rows in result.partitions(chunk):
                     yield [_source_row(row, positions) for row in rows]
-    except sa.exc.SQLAlchemyError as error:
+    except O2OError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a driver's own conversions raise any kind, and quote values
         raise WarehouseError(
             f"The HR warehouse refused interested_employees.sql: {driver_words(error)}."
             " Check the SQL file, the connection 'hr_warehouse' and that the database answers."
@@ -194,8 +197,29 @@ def _staged(row_no: int, row: SourceRow) -> tuple[Any, ...]:
     )
 
 
+def _heed_the_newer_word(connection: sa.Connection) -> None:
+    """Where HR keeps each change as a row of its own, a no goes before the yes that is not newer."""
+    connection.execute(
+        sa.text("""
+            update incoming i set interested = false
+            from (select source_key, max(coalesce(changed_at, 'infinity')) as at
+                  from incoming where interested is false group by source_key) no
+            where i.source_key = no.source_key and i.interested is not false
+              and coalesce(i.changed_at, '-infinity') <= no.at
+        """)
+    )
+
+
 def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) -> int:
     """Move what is neither known nor a repetition within the batch from `incoming` to `candidate`."""
+    # HR still has these rows; another row of the same person that fails must not take their place in quarantine
+    connection.execute(
+        sa.text("""
+            update o2o.quarantine q set run_id = :run_id
+            from incoming i where q.source_key = i.source_key and q.fingerprint = i.fingerprint
+        """),
+        {"run_id": run.run_id},
+    )
     columns = ", ".join(_COLUMNS)
     return connection.execute(
         sa.text(f"""
@@ -227,7 +251,7 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
 
 def _withdraw(connection: sa.Connection, run_id: str) -> int:
     """People whose interest HR took back before the call; what is sent or in doubt stays."""
-    gone = "select source_key from incoming where interested is false"
+    gone = "select source_key from incoming group by source_key having bool_and(interested is false)"
     connection.execute(sa.text(f"delete from o2o.quarantine where source_key in ({gone})"))  # noqa: S608
     return connection.execute(
         sa.text(f"""

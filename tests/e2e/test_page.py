@@ -133,6 +133,11 @@ def test_the_page_is_in_airflows_navigation_and_on_its_runs(live: Live) -> None:
         _in_frame(page, f"{live.stack.airflow_url}/plugin/o2o", "interested")
         path = f"/dags/o2o_register_interested_employees/runs/{quote(run, safe='')}/plugin/o2o-run"
         _in_frame(page, live.stack.airflow_url + path, run)
+    admin = token(live, "admin", live.stack.secrets.admin_password)
+    status, found = page_call(live, f"api/docs?run={quote(run)}", admin)
+    assert status == 200
+    assert "Great Expectations" in found
+    assert "Peeters" not in found
 
 
 def _in_frame(page: Page, url: str, words: str) -> None:

@@ -233,3 +233,36 @@ def test_a_warehouse_error_quotes_no_value_of_a_row(pipeline: Pipeline) -> None:
     with pytest.raises(errors.WarehouseError, match="InvalidTextRepresentation") as caught:
         pipeline.run()
     assert "geheim" not in str(caught.value)
+
+
+def test_of_a_yes_and_a_no_of_one_person_the_newer_counts(pipeline: Pipeline) -> None:
+    """In a warehouse that keeps each change as a row of its own, in one window."""
+    old, new = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC) - timedelta(hours=1)
+    pipeline.hire(person(1, changed_at=old), person(1, changed_at=new, bike_interest=False))
+    pipeline.hire(person(2, changed_at=new), person(2, changed_at=old, bike_interest=False))
+    pipeline.run()
+    assert pipeline.statuses() == {"E2": "created"}
+    assert pipeline.run().calls == 0
+
+
+def test_a_placeholder_for_a_date_of_change_loses_nobody(pipeline: Pipeline) -> None:
+    """What spreadsheets and migrations write for no date."""
+    pipeline.hire(person(1, changed_at=datetime(1899, 12, 30, tzinfo=UTC)))
+    pipeline.run()
+    ((known,),) = pipeline.query(
+        "select (select count(*) from o2o.registration) + (select count(*) from o2o.quarantine)"
+    )
+    assert known == 1
+    assert pipeline.run().known == 1
+
+
+def test_two_bad_rows_of_one_person_that_come_one_after_the_other_stay_both(pipeline: Pipeline) -> None:
+    """Neither pushes the other out of the quarantine, run after run."""
+    pipeline.hire(person(1, work_email="nope"))
+    pipeline.run()
+    pipeline.hire(person(1, language_code="xx"))
+    pipeline.run()
+    before = pipeline.query("select fingerprint from o2o.quarantine order by 1")
+    assert len(before) == 2
+    pipeline.run()
+    assert pipeline.query("select fingerprint from o2o.quarantine order by 1") == before
