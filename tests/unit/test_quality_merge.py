@@ -23,7 +23,7 @@ ROWS = st.sampled_from(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=12), size=st.integers(3, 7), expected=st.integers(1, 12))
 def test_chunks_give_the_verdict_of_the_whole(rows: list[dict[str, object]], size: int, expected: int) -> None:
     """However a batch is cut, reasons, findings and document are those of the uncut batch."""

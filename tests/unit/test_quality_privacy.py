@@ -55,7 +55,7 @@ def rows_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[dict[str, An
     return st.lists(st.fixed_dictionaries({}, optional=fields), max_size=10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=rows_of(any_text))
 def test_any_rows_get_one_verdict_each(rows: list[dict[str, Any]]) -> None:
     """Never a crash, only known reasons, and a good row passes in any company."""
@@ -71,7 +71,7 @@ marked_text = any_text.map(lambda text: f"{text[:40]}{MARK}{text[40:]}")
 QUOTABLE = {"language_unknown", "contract_type_unknown", "company_unknown"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of(marked_text))
 def test_no_personal_value_leaves_its_row(rows: list[dict[str, Any]], caplog: pytest.LogCaptureFixture) -> None:
     """Neither the document nor Data Docs nor the log nor a reason quotes anybody."""
