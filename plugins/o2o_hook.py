@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aiohttp
-from airflow.providers.http.hooks.http import AsyncHttpSession, HttpAsyncHook, SessionConfig
+from aiohttp.helpers import get_env_proxy_for_url
+from airflow.providers.http.hooks.http import HttpAsyncHook, SessionConfig
 from o2o_connections import API_CONN_ID, api, get_connection
 from o2o_registration.calling import Send
 from o2o_registration.config import DeliverySettings
-from o2o_registration.payloads import Payload
+from yarl import URL
 
 KEEP_ALIVE_SECONDS = 4.0
 """A connection that rests longer is closed: o2o may be closing it too, and a POST that meets that is in doubt."""
@@ -33,7 +35,11 @@ class O2OHook(HttpAsyncHook):
             server = api(get_connection(self.http_conn_id))
             self._config = SessionConfig(
                 base_url=server.base_url,
-                headers={"Authorization": f"Bearer {server.token}", "Accept": "application/json"},
+                headers={
+                    "Authorization": f"Bearer {server.token}",
+                    "Accept": "application/json",
+                    "Content-Type": "application/json",
+                },
                 extra_options={"allow_redirects": False, "check_response": False},
             )
         return self._config
@@ -43,16 +49,28 @@ class O2OHook(HttpAsyncHook):
         """What the delivery calls: one POST of one payload, over connections that are kept."""
         config = await self.config()
         timeout = aiohttp.ClientTimeout(
-            total=settings.call_seconds,
+            # the caller holds the whole call to its time
+            total=None,
             connect=settings.connect_seconds,
             sock_connect=settings.connect_seconds,
             sock_read=settings.read_seconds,
         )
         connector = aiohttp.TCPConnector(limit=settings.concurrency, keepalive_timeout=KEEP_ALIVE_SECONDS)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True) as session:
-            http = AsyncHttpSession(hook=self, request=session.post, config=config)
+        url = URL(f"{config.base_url}/{endpoint.lstrip('/')}")
+        # trust_env would look the proxy up again, in a thread, for each call
+        proxy = _proxy(url)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=config.headers) as session:
 
-            async def send(payload: Payload) -> aiohttp.ClientResponse:
-                return await http.run(endpoint, json=dict(payload))
+            async def send(body: str) -> aiohttp.ClientResponse:
+                # the provider's own session builds a retrying object for each call, to try once
+                return await session.post(url, data=body.encode(), allow_redirects=False, **proxy)
 
             yield send
+
+
+def _proxy(url: URL) -> dict[str, Any]:
+    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say of this address, as aiohttp's arguments."""
+    with suppress(LookupError):
+        proxy, auth = get_env_proxy_for_url(url)
+        return {"proxy": proxy, "proxy_auth": auth}
+    return {}

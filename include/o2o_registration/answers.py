@@ -34,6 +34,9 @@ class Outcome(StrEnum):
     WRONG_ADDRESS = "wrong_address"
 
 
+_E_MAIL = re.compile(r"[^\s@\"'<>(){}\[\],;:]+@[^\s@\"'<>(){}\[\],;]+")
+_ONE_I = str.maketrans("\u0130\u0131", "ii")
+
 STOPS_RUN = frozenset({Outcome.WRONG_TOKEN, Outcome.WRONG_ADDRESS})
 REPEATABLE = frozenset({Outcome.NOT_SENT, Outcome.BUSY, *STOPS_RUN})
 """Provably without effect, so that the same person may be called again."""
@@ -143,10 +146,21 @@ def _words(document: Any) -> str:
 
 def redact(text: str, *personal: str) -> str:
     """The text without e-mail addresses, the given personal values and control characters."""
-    text = re.sub(r"[^\s@\"'<>(){}\[\],;:]+@[^\s@\"'<>(){}\[\],;]+", "[e-mail]", text)
+    text = _E_MAIL.sub("[e-mail]", text)
+    folded = _fold(text)
     for value in sorted(filter(None, personal), key=len, reverse=True):
-        text = re.sub(re.escape(value), "[personal]", text, flags=re.IGNORECASE)
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+        # a pattern per person costs more than the call: look before compiling one
+        if _fold(value) in folded:
+            text = re.sub(re.escape(value), "[personal]", text, flags=re.IGNORECASE)
+            folded = _fold(text)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text.strip()
+
+
+def _fold(text: str) -> str:
+    """Equal for whatever re.IGNORECASE takes for equal, which counts the Turkish i as one."""
+    return text.translate(_ONE_I).casefold()
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime | None = None) -> float | None:

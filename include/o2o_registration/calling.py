@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,10 +11,9 @@ from dataclasses import replace
 import aiohttp
 
 from o2o_registration.answers import Answer, Outcome, read_answer
-from o2o_registration.payloads import Payload
 
-Send = Callable[[Payload], Awaitable[aiohttp.ClientResponse]]
-"""Sends one POST and gives the response with its body unread, redirects not followed, nothing repeated."""
+Send = Callable[[str], Awaitable[aiohttp.ClientResponse]]
+"""Sends one POST of a JSON body; gives the response with its body unread, redirects not followed, nothing repeated."""
 
 # The first that fits counts. What is not named here may have been sent: unknown.
 _PROVABLY_NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
@@ -33,31 +33,31 @@ _UNKNOWN: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-async def call(send: Send, payload: Payload, seconds: float, max_bytes: int) -> Answer:
+async def call(send: Send, body: str, seconds: float, max_bytes: int) -> Answer:
     """Make one call within `seconds`, reading at most `max_bytes` of the answer."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            answer = await _exchange(send, payload, max_bytes)
+            answer = await _exchange(send, body, max_bytes)
     except Exception as error:  # noqa: BLE001 - whatever happened, the attempt must be closed with what it proves
         answer = classify(error)
     return replace(answer, milliseconds=int((time.monotonic() - started) * 1000))
 
 
-async def _exchange(send: Send, payload: Payload, max_bytes: int) -> Answer:
-    response = await send(payload)
+async def _exchange(send: Send, body: str, max_bytes: int) -> Answer:
+    response = await send(body)
     try:
-        body = bytearray()
-        while len(body) <= max_bytes:
-            piece = await response.content.read(max_bytes + 1 - len(body))
+        received = bytearray()
+        while len(received) <= max_bytes:
+            piece = await response.content.read(max_bytes + 1 - len(received))
             if not piece:
                 break
-            body += piece
-        whole = len(body) <= max_bytes
-        user = payload["user"]
+            received += piece
+        whole = len(received) <= max_bytes
+        user = json.loads(body)["user"]
         answer = read_answer(
             response.status,
-            bytes(body[:max_bytes]),
+            bytes(received[:max_bytes]),
             response.headers.get("Retry-After"),
             personal=(user["Email"], user["FirstName"], user["LastName"]),
         )

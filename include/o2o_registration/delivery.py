@@ -1,13 +1,15 @@
 """`registration` -> calls -> `attempt`: the delivery engine.
 
-A person is claimed, and the intent committed, only when the call can leave at once, so that a crash leaves in
-doubt what was under way and nothing more. Answers are recorded in micro-batches while calls go on.
+A person is claimed, and the intent committed, only when the call can leave at once (see `pace` for the few
+milliseconds that this is from true), so that a crash leaves in doubt what was under way and nothing more. Answers
+are recorded in micro-batches while calls go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ from o2o_registration.calling import Send, call
 from o2o_registration.config import Settings
 from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongToken
 from o2o_registration.outbox import Intent, Outbox, Result
+from o2o_registration.pace import Pace
 from o2o_registration.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,9 @@ LIMITER_SLICE = 0.1
 """Seconds. The rate limit is kept in slices this long, so that a full second never sees more than 1.1 times it."""
 STALE_INTENT_SECONDS = 5.0
 """A process that was frozen this long between intent and call must not make the call: others may have given it up."""
+GATHER_SECONDS = 0.004
+"""Calls end one by one, and a transaction for each would cost more than the calls: those that end within this are
+claimed and recorded together."""
 MIN_PAUSE = 0.05
 """Seconds between looks at a ledger whose people are due but locked by another run."""
 STOP_SECONDS = 3.5
@@ -64,6 +70,8 @@ class Delivery:
         self._limiter = AsyncLimiter(self._burst, self._burst / settings.delivery.calls_per_second)
         self._outcomes: Counter[Outcome] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(self._settings.concurrency)
+        self._pace = Pace(self._settings.concurrency)
         self._results: list[Result] = []
         self._news = asyncio.Event()
         self._stop_asked = asyncio.Event()
@@ -128,18 +136,27 @@ class Delivery:
                 log.info("Waiting %.0f s: %s", wait, breaker.detail)
                 await self._sleep(wait)
                 continue
-            room = min(breaker.allowance - len(self._calls), self._settings.claim_batch, self._burst)
+            room = min(self._room(breaker), self._settings.claim_batch, self._burst)
             if room <= 0:
                 await self._call_ended()
+                await asyncio.sleep(GATHER_SECONDS)
                 continue
             await self._limiter.acquire(room)
             claimed_at = asyncio.get_running_loop().time()
             intents = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
+            now = asyncio.get_running_loop().time()
+            self._pace.claimed(now, GATHER_SECONDS + now - claimed_at, self._outcomes.total())
             for intent in intents:
                 self._start(intent, claimed_at, breaker)
             if not intents and not await self._more(recorder):
                 return None
         return None
+
+    def _room(self, breaker: Breaker) -> int:
+        allowed = breaker.allowance
+        if allowed == self._settings.concurrency:
+            allowed += self._pace.ahead
+        return allowed - len(self._calls)
 
     def _ending(self, recorder: asyncio.Task[None]) -> bool:
         return self._stop_asked.is_set() or self._stopped_by is not None or recorder.done()
@@ -174,22 +191,32 @@ class Delivery:
         task.add_done_callback(self._calls.discard)
 
     async def _call(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
-        if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
-            answer = Answer(Outcome.NOT_SENT, "not called: the process was frozen since it announced the call")
-        elif self._stop_asked.is_set():
-            answer = Answer(Outcome.NOT_SENT, "not called: the task was asked to stop")
-        else:
-            answer = await self._answer(intent)
-            breaker.note(answer)
+        waits = self._free.locked()
+        async with self._free:
+            if why := self._why_not(claimed_at, waits and breaker.is_open):
+                answer = Answer(Outcome.NOT_SENT, f"not called: {why}")
+            else:
+                answer = await self._answer(intent)
+                breaker.note(answer)
         if answer.outcome in STOPS_RUN:
             self._stopped_by = answer
         self._outcomes[answer.outcome] += 1
         self._results.append(Result(intent.attempt_id, answer))
         self._news.set()
 
+    def _why_not(self, claimed_at: float, shut: bool) -> str | None:
+        """Why a call that was announced must not be made after all."""
+        if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
+            return "the process was frozen since it announced the call"
+        if self._stop_asked.is_set():
+            return "the task was asked to stop"
+        if shut or self._stopped_by is not None:
+            return "o2o began to fail since it was announced"
+        return None
+
     async def _answer(self, intent: Intent) -> Answer:
         try:
-            return await call(self._send, intent.payload, self._settings.call_seconds, self._settings.max_answer_bytes)
+            return await call(self._send, intent.body, self._settings.call_seconds, self._settings.max_answer_bytes)
         except asyncio.CancelledError:
             # only _finish cancels a call, and then waits for what is said here
             return Answer(Outcome.IN_DOUBT, "given up: the task was stopped before the answer came")
@@ -198,6 +225,7 @@ class Delivery:
         was_open = breaker.is_open
         while True:
             await self._news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._news.clear()
             while batch := self._results[: self._settings.claim_batch]:
                 await self._record(batch)
@@ -287,4 +315,9 @@ def deliver(
             on_start(delivery)
             return await delivery.run()
 
-    return asyncio.run(main())
+    # Airflow's million objects outlive us: looking through them for garbage stops all calls for a tenth of a second
+    gc.freeze()
+    try:
+        return asyncio.run(main())
+    finally:
+        gc.unfreeze()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from o2o_registration.answers import STATUS, Answer, Outcome
 from o2o_registration.breaker import BreakerState
 from o2o_registration.config import Settings
-from o2o_registration.payloads import Payload
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,8 @@ class Intent:
 
     attempt_id: int
     employee_id: str
-    payload: Payload
+    body: str = field(repr=False)
+    """The payload as JSON."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class Outbox:
                         set status = 'claimed', attempt_id = intent.id, detail = null, updated_at = now()
                         from intent where r.employee_id = intent.employee_id
                     )
-                    select intent.id, due.employee_id, due.payload from intent join due using (employee_id)
+                    select intent.id, due.employee_id, cast(due.payload as text)
+                    from intent join due using (employee_id)
                 """),  # noqa: S608 - one of two constants
                 {"limit": limit, "run_id": self._run_id, "ids": self._ids},
             ).all()
@@ -93,7 +94,7 @@ class Outbox:
                             audited = false
                         from answer a
                         where t.id = a.attempt_id and (t.closed_at is null or t.outcome = 'in_doubt')
-                        returning t.id, t.started_at, a.*
+                        returning t.id, t.employee_id, t.started_at, a.*
                     )
                     update o2o.registration r
                     set status = c.status, detail = c.detail, updated_at = now(),
@@ -104,7 +105,8 @@ class Outbox:
                                 secs => least(:max_backoff, c.wait * power(2, least(r.failures, 20))))
                             else now() + make_interval(secs => coalesce(c.wait, 0)) end
                     from closed c
-                    where r.attempt_id = c.id and r.status in ('claimed', 'in_doubt', 'pending')
+                    where r.employee_id = c.employee_id and r.attempt_id = c.id
+                      and r.status in ('claimed', 'in_doubt', 'pending')
                 """),
                 {
                     "answers": json.dumps([self._row(result) for result in results]),
@@ -137,12 +139,13 @@ class Outbox:
                         update o2o.attempt
                         set closed_at = clock_timestamp(), outcome = 'in_doubt', detail = 'left open by a crash'
                         where closed_at is null and started_at < clock_timestamp() - cast(:age as interval)
-                        returning id, started_at
+                        returning id, employee_id, started_at
                     ), doubted as (
                         update o2o.registration r
                         set status = 'in_doubt', detail = 'left open by a crash', updated_at = now(),
                             not_before = orphan.started_at + cast(:cool_down as interval)
-                        from orphan where r.attempt_id = orphan.id and r.status = 'claimed'
+                        from orphan
+                        where r.employee_id = orphan.employee_id and r.attempt_id = orphan.id and r.status = 'claimed'
                     )
                     select count(*) from orphan
                 """),

@@ -121,11 +121,11 @@ class Pipeline:
         async def sender() -> Any:
             async with aiohttp.ClientSession() as session:
 
-                async def send(payload: Any) -> aiohttp.ClientResponse:
+                async def send(body: str) -> aiohttp.ClientResponse:
                     return await session.post(
                         (self.url or self.simulator.url) + USER_CREATE_PATH,
-                        json=payload,
-                        headers={"Authorization": f"Bearer {self.token}"},
+                        data=body,
+                        headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
                         allow_redirects=False,
                     )
 

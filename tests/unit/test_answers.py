@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
-from o2o_registration.answers import Outcome, read_answer, seconds_to_wait
+from hypothesis import given
+from hypothesis import strategies as st
+from o2o_registration.answers import Outcome, read_answer, redact, seconds_to_wait
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+I_LIKE = "aAiI\u0130\u0131sS\u017f\u00df\u1e9ekK\u212a x"
+"""Letters whose lower and upper case are not what they seem."""
 
 
 @pytest.mark.parametrize(
@@ -54,3 +59,9 @@ def test_o2os_words_are_kept_without_personal_data() -> None:
     body = b'{"message": "Jane Johansson <jane@example.com> has no plan"}'
     detail = read_answer(422, body, personal=("jane@example.com", "Jane", "Johansson")).detail
     assert detail == "HTTP 422: [personal] [personal] <[e-mail]> has no plan"
+
+
+@given(st.text(I_LIKE, max_size=12), st.text(I_LIKE, min_size=1, max_size=3))
+def test_looking_before_redacting_misses_nothing_that_a_pattern_would_find(text: str, name: str) -> None:
+    found = re.search(re.escape(name), text, re.IGNORECASE) is not None
+    assert ("[personal]" in redact(text, name)) is found
