@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements-installed
 TEST_READY := $(VENV)/.test-requirements-installed
+BENCH := $(VENV)/bench
+BENCH_READY := $(BENCH)/.requirements-installed
 
 export O2O_AIRFLOW_PORT := $(AIRFLOW_PORT)
 export O2O_PG_PORT := $(PG_PORT)
@@ -22,7 +24,7 @@ DEMO := PYTHONPATH=include $(BIN)/python -m demo
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run people mend stop status clean test faults screenshots check fmt lock
+.PHONY: help setup setup-test run people mend stop status clean test faults bench bench-full screenshots check fmt lock
 
 ##@ Run
 run: $(READY) ## start everything and run the DAG once; stays until Ctrl-C
@@ -51,6 +53,12 @@ test: $(TEST_READY) ## run the tests; ARGS="-k window" picks some
 
 faults: $(TEST_READY) ## kill, cut and starve it hundreds of times; prints who was lost or mailed twice
 	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.faults $(ARGS)
+
+bench: $(BENCH_READY) ## measure it beside what others do, in ten minutes; plot and data go to docs/
+	@PYTHONPATH=include:plugins:. $(BIN)/python -m benchmarks --python $(BENCH)/bin/python $(ARGS)
+
+bench-full: ARGS += --full
+bench-full: bench ## the same with a million people and ten million registrations, in an hour
 
 screenshots: $(TEST_READY) ## take the pictures in docs/ anew
 	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.e2e.screenshots
@@ -115,4 +123,10 @@ $(READY): requirements.txt | $(BIN)/python
 $(TEST_READY): tests/requirements.txt $(READY)
 	@echo "Installing tests/requirements.txt into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(BENCH_READY): benchmarks/requirements.txt $(TEST_READY)
+	@echo "Installing benchmarks/requirements.txt into $(BENCH)"
+	@$(BIN)/python -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

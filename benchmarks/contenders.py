@@ -14,6 +14,10 @@ from typing import Any
 ENDPOINT = "receiver/APIv3/user.create"
 
 
+def body(n: int) -> str:
+    return json.dumps(payload(n))
+
+
 def payload(n: int) -> dict[str, Any]:
     """The n-th person. The ledger is filled with the same ones."""
     return {

@@ -21,6 +21,8 @@ from tests.faults.steps import environment
 from tests.faults.world import CONFIG
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHERS = ("dlt", "dlt_tuned", "drt")
+"""Measured at 50 ms alone: what they lack is calls in flight, not speed."""
 LATENCIES = (0.0, 0.02, 0.05, 0.2)
 CONCURRENCIES = (1, 4, 16, 64, 256)
 
@@ -42,11 +44,10 @@ class Measured:
 
 
 class Bench:
-    """A PostgreSQL, and a ledger made anew for each measurement."""
+    """A PostgreSQL, and a ledger made anew for each measurement. `python` is the one that has dlt and drt."""
 
-    def __init__(self, postgres: PostgresServer, folder: Path) -> None:
-        self._postgres, self._folder = postgres, folder
-        self._config = folder / "config"
+    def __init__(self, postgres: PostgresServer, folder: Path, python: str) -> None:
+        self._postgres, self._folder, self._python = postgres, folder, python
 
     def run(self, who: str, latency: float, concurrency: int, people: int) -> Measured:
         """One contender against a server of its own. Raises CalledProcessError with the process's own words."""
@@ -56,11 +57,16 @@ class Bench:
         ledger_url = self._postgres.url(name)
         if who == "operator":
             _fill(ledger_url, people)
-        self._settings(concurrency)
+        config = settings(self._folder, concurrency)
         with lean_server(latency) as url:
-            variables = environment(ledger_url, url, "token", self._config, self._folder / "airflow")
+            variables = environment(ledger_url, url, "token", config, self._folder / "airflow")
             paths = os.pathsep.join(str(ROOT / part) for part in ("include", "plugins", ""))
-            command = [sys.executable, "-m", "benchmarks.contenders", who, url, str(people), str(concurrency)]
+            program = (
+                (self._python, "-m", "benchmarks.others")
+                if who in OTHERS
+                else (sys.executable, "-m", "benchmarks.contenders")
+            )
+            command = [*program, who, url, str(people), str(concurrency)]
             done = subprocess.run(
                 command,
                 env={**os.environ, **variables, "PYTHONPATH": paths},
@@ -71,15 +77,18 @@ class Bench:
         found = json.loads(done.stdout.splitlines()[-1])
         return Measured(who, latency, concurrency, people, found["seconds"], found["peak_mb"])
 
-    def _settings(self, concurrency: int) -> None:
-        """The project's settings, but for a rate limit that would be all we measure."""
-        self._config.mkdir(exist_ok=True)
-        for file in CONFIG.iterdir():
-            (self._config / file.name).write_bytes(file.read_bytes())
-        path = self._config / "settings.yaml"
-        settings = yaml.safe_load(path.read_text())
-        settings["delivery"] |= {"concurrency": concurrency, "calls_per_second": 100_000}
-        path.write_text(yaml.safe_dump(settings))
+
+def settings(folder: Path, concurrency: int) -> Path:
+    """A folder with the project's settings, but for a rate limit that would be all we measure."""
+    config = folder / "config"
+    config.mkdir(exist_ok=True)
+    for file in CONFIG.iterdir():
+        (config / file.name).write_bytes(file.read_bytes())
+    path = config / "settings.yaml"
+    found = yaml.safe_load(path.read_text())
+    found["delivery"] |= {"concurrency": concurrency, "calls_per_second": 100_000}
+    path.write_text(yaml.safe_dump(found))
+    return config
 
 
 def _fill(url: str, people: int) -> None:
@@ -98,13 +107,17 @@ def _fill(url: str, people: int) -> None:
     engine.dispose()
 
 
+def _others(latency: float, people: int, alone: int) -> list[tuple[str, int]]:
+    return [] if latency != 0.05 else [("drt", alone), ("dlt", alone), ("dlt_tuned", people // 3)]
+
+
 def latencies(bench: Bench, seconds: float, say: Callable[[Measured], None]) -> list[Measured]:
     """Each contender at each latency, about `seconds` each, the two that are compared most one after the other."""
     found = []
     for latency in LATENCIES:
-        people = int(seconds * min(3000, 64 / max(latency, 0.001)))
+        people = int(seconds * min(5000, 64 / max(latency, 0.001)))
         alone = max(10, int(seconds / (latency + 0.01)))
-        for who, count in (("bare", people), ("operator", people), ("hook", alone)):
+        for who, count in (("bare", people), ("operator", people), ("hook", alone), *_others(latency, people, alone)):
             found.append(bench.run(who, latency, 64, count))
             say(found[-1])
     return found

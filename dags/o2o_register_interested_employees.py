@@ -23,6 +23,10 @@ from datetime import timedelta
 
 import o2o_notify
 import o2o_tasks as tasks
+
+# not used here: Airflow imports what a DAG file itself names once, instead of at each parse
+from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
+from airflow.providers.standard.operators.hitl import ApprovalOperator  # noqa: F401
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 from o2o_approval import ApproveLargeBatchOperator
 from o2o_links import RunPageLink

@@ -30,6 +30,8 @@ class Built:
 
 
 SHOWN = 1000
+MANY = 1000
+"""New registrations that make PostgreSQL's statistics of the table wrong."""
 
 
 def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False) -> Built:
@@ -49,6 +51,9 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False)
         else:
             _forget_quarantine(connection)
             _settle_candidates(connection, run_id, result)
+            if registered > MANY:
+                # autovacuum comes within a minute, and until then each claim might sort them all
+                connection.execute(sa.text("analyze o2o.registration"))
     if dry_run:
         with ledger.begin() as connection:
             _settle_candidates(connection, run_id, result)
