@@ -132,11 +132,13 @@ with DAG(
         # the wait for a person has its own limit, in settings.yaml
         execution_timeout=None,
     )
-    post = O2OUserCreateOperator(
+    # one task, or several that share a large batch
+    post = O2OUserCreateOperator.partial(
         task_id="post_users",
+        map_index_template="{{ task.shard + 1 }} of {{ task.shards }}",
         # at 50 calls a second this is 1,080,000 people; Airflow stopping it loses nothing
         execution_timeout=timedelta(hours=6),
-    )
+    ).expand_kwargs(approve.output)
     load = task(
         task_id="load_audit",
         outlets=[tasks.REGISTRATIONS, tasks.ATTENTION],
@@ -147,5 +149,5 @@ with DAG(
 
     extract >> check >> build >> approve >> post >> load
 
-    for one in (extract.operator, check.operator, build.operator, approve, post, load.operator):
+    for one in (extract.operator, check.operator, build.operator, approve, load.operator):
         one.operator_extra_links = (RunPageLink(),)
