@@ -86,7 +86,8 @@ def _row(one: Any) -> dict[str, Any]:
 
 
 _REGISTRATION = """
-    select employee_id as key, updated_at as since, coalesce(detail, '') as reason, coalesce(detail, '') as first_reason,
+    select employee_id as key, updated_at as since, coalesce(detail, '') as reason,
+           coalesce(detail, '') as first_reason,
            payload -> 'user' ->> 'FirstName' as first_name, payload -> 'user' ->> 'LastName' as last_name,
            payload -> 'user' ->> 'Email' as email
     from o2o.registration
