@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.http.operators.http import HttpOperator
 from o2o_connections import API_CONN_ID, ledger_engine
 from o2o_context import explained
+from o2o_lineage import Lineage
 from o2o_links import RunPageLink
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ENDPOINT = "receiver/APIv3/user.create"
 
 
-class O2OUserCreateOperator(HttpOperator):
+class O2OUserCreateOperator(Lineage, HttpOperator):
     """Delivers the ledger's due registrations to o2o and records each answer.
 
     What is sent comes from the ledger, never from a template or XCom; what is returned are counts. Where o2o asks
