@@ -61,12 +61,12 @@ PARAMS = {
     "action": Param(
         None,
         type=["null", "string"],
-        enum=[None, "confirm in doubt", "release in doubt", "approve held", "send refused again"],
+        enum=[None, "confirm in doubt", "release in doubt", "approve held", "send refused again", "hold pending"],
         title="Action",
         description="What to do about people that wait for a decision. Confirm: o2o has them, never send them again."
         " Release: o2o does not have them, send them again. Approve: send those whom a rejected or unanswered"
-        " approval left held. Send again: those whom o2o refused. Concerns the employees named above; nobody named:"
-        " all of them.",
+        " approval left held. Send again: those whom o2o refused. Hold: those who are pending wait until somebody"
+        " approves. Concerns the employees named above; nobody named: all of them.",
     ),
     "why": Param(
         None,

@@ -18,9 +18,10 @@ from o2o_registration.errors import O2OError, driver_words
 
 URL = "O2O_LEDGER_URL"
 _ORDERS = {
-    "confirm": (Action.CONFIRM, "o2o has these people in doubt: never send them again"),
+    "confirm": (Action.CONFIRM, "o2o has these people, who are in doubt or held: never send them again"),
     "release": (Action.RELEASE, "o2o does not have these people in doubt: the next run sends them again"),
     "retry": (Action.RETRY, "send people again whom o2o refused, though HR did not change their rows"),
+    "hold": (Action.HOLD, "send none of these pending people until somebody approves or confirms them"),
     "approve": (Action.APPROVE, "send people whom a rejected or unanswered approval left held"),
 }
 _LISTS = {
@@ -49,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m o2o_registration", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("upgrade", help="create the ledger, or bring it to this code's revision")
+    back = commands.add_parser("downgrade", help="take the ledger back to an older revision, if that loses nothing")
+    back.add_argument("revision", metavar="REVISION", help=f"one of {', '.join(ledger.revisions())}")
     for name, (_, words) in _LISTS.items():
         commands.add_parser(name, help=words)
     for name, (_, words) in _ORDERS.items():
@@ -65,6 +68,10 @@ def _run(options: argparse.Namespace, url: str) -> int:
     if options.command == "upgrade":
         ledger.upgrade(url)
         print("The ledger is up to date.")
+        return 0
+    if options.command == "downgrade":
+        ledger.downgrade(url, options.revision)
+        print(f"The ledger is at revision {options.revision}.")
         return 0
     engine = ledger.connect(url)
     try:

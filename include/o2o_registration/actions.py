@@ -22,13 +22,14 @@ class Action(StrEnum):
     RELEASE = "release in doubt"
     APPROVE = "approve held"
     RETRY = "send refused again"
+    HOLD = "hold pending"
 
 
 @dataclass(frozen=True)
 class _Effect:
-    """People of status `from_` get status `to`; their audit rows say `event`."""
+    """People of a status `from_` get status `to`; their audit rows say `event`. All means all of the first status."""
 
-    from_: str
+    from_: tuple[str, ...]
     to: str
     event: str
     detail: str
@@ -36,11 +37,13 @@ class _Effect:
 
 
 _EFFECTS = {
-    Action.CONFIRM: _Effect("in_doubt", "existing", "confirmed", "o2o has this person"),
+    # somebody held may have been called by a ledger that was lost, see the runbook on restoring one
+    Action.CONFIRM: _Effect(("in_doubt", "held"), "existing", "confirmed", "o2o has this person"),
     # counts as the one repetition: a second doubt is for a person to clear, not for the policy
-    Action.RELEASE: _Effect("in_doubt", "pending", "released", "to be sent again", resends=1),
-    Action.APPROVE: _Effect("held", "pending", "approved", "to be sent although held"),
-    Action.RETRY: _Effect("rejected", "pending", "released", "to be sent again although refused"),
+    Action.RELEASE: _Effect(("in_doubt",), "pending", "released", "to be sent again", resends=1),
+    Action.APPROVE: _Effect(("held",), "pending", "approved", "to be sent although held"),
+    Action.RETRY: _Effect(("rejected",), "pending", "released", "to be sent again although refused"),
+    Action.HOLD: _Effect(("pending",), "held", "held", "waits for a person"),
 }
 
 
@@ -76,6 +79,7 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
     For a run, only the first time: cleared later, it would meet other people than its trigger form meant.
     """
     effect = _EFFECTS[order.action]
+    from_ = effect.from_ if order.employee_ids else effect.from_[:1]
     with ledger.begin() as connection:
         if run_id is not None and not _first_time(connection, run_id):
             return ()
@@ -85,9 +89,9 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
                     update o2o.registration r
                     set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
                         resends = resends + :resends, detail = :detail || ': ' || :why
-                    where status = :from_ and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                    where status = any(:from_) and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
                       -- a refused person's address may belong to somebody else by now
-                      and (:from_ <> 'rejected' or not exists (
+                      and (status <> 'rejected' or not exists (
                           select from o2o.registration other
                           where other.email_key = r.email_key and other.employee_id <> r.employee_id
                             and other.status not in ('rejected', 'withdrawn')))
@@ -99,7 +103,7 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
                 select employee_id from concerned order by employee_id
             """),
             {
-                "from_": effect.from_,
+                "from_": list(from_),
                 "to": effect.to,
                 "event": effect.event,
                 "detail": effect.detail,
@@ -140,4 +144,5 @@ def concerns(order: Order, done: Sequence[str]) -> str:
     """One line for a log or a terminal: how many, and who of those named was not in that state."""
     line = f"{order.action}: {len(done):,} people ({order.actor}: {order.why.strip()})"
     missed = sorted(set(order.employee_ids) - set(done))
-    return line + (f"; not {_EFFECTS[order.action].from_}, so left alone: {', '.join(missed)}" if missed else "")
+    expected = " or ".join(_EFFECTS[order.action].from_)
+    return line + (f"; not {expected}, so left alone: {', '.join(missed)}" if missed else "")

@@ -59,7 +59,7 @@ class QualitySettings(_Strict):
 
 
 class FuseSettings(_Strict):
-    max_people: Count = 500
+    max_people: Annotated[int, Field(ge=0)] = 500
     times_usual: Annotated[float, Field(ge=1)] = 10
     min_people: Count = 50
     answer_hours: Seconds = 12

@@ -36,7 +36,7 @@ def test_confirmed_people_are_never_sent_again_and_released_ones_are_sent_once(d
     """Singly and all, each with who and why in the audit; everybody ends with one e-mail."""
     confirm = Order(Action.CONFIRM, ("E1", "E9"), "anna", "o2o's list of today has her")
     done = actions.carry_out(doubtful.ledger, confirm)
-    assert actions.concerns(confirm, done).endswith("not in_doubt, so left alone: E9")
+    assert actions.concerns(confirm, done).endswith("not in_doubt or held, so left alone: E9")
     assert actions.carry_out(doubtful.ledger, Order(Action.RELEASE, (), "bob", "not on the list")) == ("E2", "E3")
     doubtful.run()
     assert doubtful.statuses() == {"E1": "existing", "E2": "created", "E3": "created"}

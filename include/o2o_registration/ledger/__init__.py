@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from o2o_registration.errors import LedgerError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["check_version", "connect", "upgrade"]
+__all__ = ["check_version", "connect", "downgrade", "revisions", "upgrade"]
 
 LOCK_SECONDS = 20
 """How long a statement waits for a stranger's lock before it fails and says so."""
@@ -66,14 +68,69 @@ def upgrade(url: str | sa.URL, revision: str = "head") -> None:
     """Create the ledger or bring it to a revision. Safe to call again, and by several at once."""
     from alembic import command
 
+    with _changing(url) as connection:
+        connection.execute(sa.text("create schema if not exists o2o"))
+        _refuse_the_unknown(_revision(connection))
+        command.upgrade(_alembic(connection), revision)
+
+
+def downgrade(url: str | sa.URL, revision: str) -> None:
+    """Take the ledger back to an older revision. Raises LedgerError where that would lose data."""
+    from alembic import command
+
+    from o2o_registration.ledger import losses
+
+    with _changing(url) as connection:
+        found = _revision(connection)
+        _refuse_the_unknown(found)
+        known = revisions()
+        if revision not in known:
+            raise LedgerError(f"There is no revision '{revision}'; there are {', '.join(known)}.")
+        if found is None or revision > found:
+            raise LedgerError(f"The ledger is at revision {found or '(empty)'}, older than {revision}: use 'upgrade'.")
+        config = _alembic(connection)
+        if lost := losses.foresee(connection, lambda: command.downgrade(config, revision)):
+            raise LedgerError(
+                f"Going back from revision {found} to {revision} would lose data: {'; '.join(lost)}. Nothing was"
+                " changed. Keep this version, or restore a backup from before the upgrade."
+            )
+        command.downgrade(config, revision)
+
+
+@contextmanager
+def _changing(url: str | sa.URL) -> Iterator[sa.Connection]:
+    """One transaction, which waits for whoever else changes the ledger's form."""
     engine = connect(url)
     try:
         with engine.begin() as connection:
+            # theirs may build an index over millions of rows
+            connection.execute(sa.text("set local lock_timeout = '1h'"))
             connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_ledger_upgrade'))"))
-            connection.execute(sa.text("create schema if not exists o2o"))
-            command.upgrade(_alembic(connection), revision)
+            connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
+            yield connection
     finally:
         engine.dispose()
+
+
+def revisions() -> list[str]:
+    """All that this code knows, oldest first. A revision's file begins with its name."""
+    return sorted(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    known = connection.scalar(sa.text("select to_regclass('o2o.alembic_version')"))
+    found: str | None = connection.scalar(sa.text("select version_num from o2o.alembic_version")) if known else None
+    return found
+
+
+def _refuse_the_unknown(found: str | None) -> None:
+    known = revisions()
+    if found is not None and found not in known:
+        raise LedgerError(
+            f"The ledger is at revision {found}, which is newer than this code ({known[-1]}): another machine runs a"
+            " newer version. Install that version here, too; or, with that version,"
+            f" 'python -m o2o_registration downgrade {known[-1]}'."
+        )
 
 
 def check_version(engine: sa.Engine) -> None:
@@ -81,16 +138,16 @@ def check_version(engine: sa.Engine) -> None:
 
     Without Alembic, whose import would cost an idle run more than all the rest of it.
     """
-    head = max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    head = revisions()[-1]
     try:
         with engine.connect() as connection:
-            known = connection.scalar(sa.text("select to_regclass('o2o.alembic_version')"))
-            found = connection.scalar(sa.text("select version_num from o2o.alembic_version")) if known else None
+            found = _revision(connection)
     except sa.exc.OperationalError as error:
         raise LedgerError(
             f"The ledger cannot be reached ({type(error.orig).__name__}): check that PostgreSQL runs and the"
             " connection 'o2o_ledger'."
         ) from None
+    _refuse_the_unknown(found)
     if found != head:
         raise LedgerError(
             f"The ledger is at revision {found or '(empty)'}, this code needs {head}:"

@@ -15,3 +15,8 @@ COMMENT ON COLUMN o2o.run_summary.acted_at IS 'when the action of the trigger fo
 
 def upgrade() -> None:
     op.execute(COLUMNS)
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE o2o.registration DROP COLUMN passed_fuse")
+    op.execute("ALTER TABLE o2o.run_summary DROP COLUMN acted_at")

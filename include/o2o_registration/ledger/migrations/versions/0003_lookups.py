@@ -20,3 +20,11 @@ CREATE INDEX ix_audit_at ON o2o.audit (at);
 
 def upgrade() -> None:
     op.execute(INDEXES)
+
+
+def downgrade() -> None:
+    op.execute("""
+        DROP INDEX o2o.ix_registration_any_email_key, o2o.ix_registration_personnel_number,
+            o2o.ix_registration_worklist, o2o.ix_quarantine_personnel_number, o2o.ix_quarantine_worklist,
+            o2o.ix_audit_at
+    """)
