@@ -13,3 +13,10 @@ def upgrade() -> None:
         "COMMENT ON TABLE o2o.delivery_state IS"
         " 'One row: the circuit breaker, how long o2o asked us to wait, and the rate limit'"
     )
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE o2o.delivery_state DROP COLUMN next_call_at")
+    op.execute(
+        "COMMENT ON TABLE o2o.delivery_state IS 'One row: the circuit breaker, and how long o2o asked us to wait'"
+    )
