@@ -86,6 +86,8 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
                     set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
                         resends = resends + :resends, detail = :detail || ': ' || :why
                     where status = :from_ and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                      -- where the payload is gone, only the HR row brings a refused person back
+                      and forgotten_at is null
                       -- a refused person's address may belong to somebody else by now
                       and (:from_ <> 'rejected' or not exists (
                           select from o2o.registration other
@@ -140,4 +142,5 @@ def concerns(order: Order, done: Sequence[str]) -> str:
     """One line for a log or a terminal: how many, and who of those named was not in that state."""
     line = f"{order.action}: {len(done):,} people ({order.actor}: {order.why.strip()})"
     missed = sorted(set(order.employee_ids) - set(done))
-    return line + (f"; not {_EFFECTS[order.action].from_}, so left alone: {', '.join(missed)}" if missed else "")
+    state = _EFFECTS[order.action].from_ + (" or forgotten" if order.action is Action.RETRY else "")
+    return line + (f"; not {state}, so left alone: {', '.join(missed)}" if missed else "")
