@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from o2o_registration import audit
 from o2o_registration.answers import redact
+from o2o_registration.desk.masking import PERSONAL
 from o2o_registration.errors import ConfigurationError, O2OError
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import PREFIX, Pseudonyms
@@ -138,7 +139,9 @@ class _Held:
         return cls(
             registered=any(row.registered for row in rows),
             emails=frozenset(row.email_key for row in rows if row.email_key),
-            values=frozenset(str(value) for row in rows for value in (row.details or {}).values() if value),
+            values=frozenset(
+                str(value) for row in rows for name, value in (row.details or {}).items() if value and name in PERSONAL
+            ),
             anything=bool(rows),
         )
 

@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of data. `due` says of which rows `t` of `table`; `change` does it for the first :rows of them after
-    :after, the last batch's end, and returns the keys."""
+    """One kind of data: `due` says which rows `t` of `table` are too old, `change` forgets those with the given keys.
+
+    `alone`: while no run reads, checks or builds.
+    """
 
     what: str
     table: str
@@ -31,6 +33,7 @@ class Job:
     days: Callable[[PrivacySettings], int]
     due: str
     change: Callable[[sa.Connection, Pseudonyms, list[Any]], None]
+    alone: bool = False
 
 
 _SETTLED = """
@@ -117,6 +120,7 @@ JOBS = (
                         and r.status in ('pending', 'held', 'claimed', 'in_doubt'))
         """,
         _forget_set_aside,
+        alone=True,
     ),
     Job(
         "runs that broke off",
@@ -138,8 +142,9 @@ JOBS = (
         t.employee_id not like 'pseudonym:%' and {_SETTLED}
         and not exists (select from o2o.quarantine q where q.source_key = t.employee_id)
         and not exists (select from o2o.candidate c where c.source_key = t.employee_id)
-        """,
+        """,  # noqa: S608 - a constant
         _pseudonymise,
+        alone=True,
     ),
 )
 
@@ -172,7 +177,7 @@ def _carry_out(ledger: sa.Engine, job: Job, settings: PrivacySettings, keys: Pse
     after = None
     while True:
         with ledger.begin() as connection:
-            if job.change is _pseudonymise:
+            if job.alone:
                 pseudonyms.exclude(connection)
             found = list(connection.scalars(_batch(job, after), _parameters(job, settings, after)))
             if not found:
@@ -205,7 +210,7 @@ def pseudonymise(connection: sa.Connection, people: dict[str, str], erased: bool
     """
     for statement in _PSEUDONYMISE:
         connection.execute(
-            sa.text(f"with person as (select * from unnest(:ids, :names) as p(id, name)) {statement}"),
+            sa.text(f"{_PERSON} {statement}"),
             {
                 "ids": list(people),
                 "names": list(people.values()),
@@ -214,6 +219,7 @@ def pseudonymise(connection: sa.Connection, people: dict[str, str], erased: bool
         )
 
 
+_PERSON = "with person as (select * from unnest(cast(:ids as text[]), cast(:names as text[])) as p(id, name))"
 _PSEUDONYMISE = (
     """
     update o2o.registration r
