@@ -21,6 +21,7 @@ _FINAL = (
     errors.TooManyBadRows,
     errors.ConservationError,
     errors.DeliveryStopped,
+    errors.CannotErase,
 )
 
 

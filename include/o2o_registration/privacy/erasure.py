@@ -11,15 +11,11 @@ import sqlalchemy as sa
 from o2o_registration import audit
 from o2o_registration.answers import redact
 from o2o_registration.desk.masking import PERSONAL
-from o2o_registration.errors import ConfigurationError, O2OError
+from o2o_registration.errors import CannotErase, ConfigurationError
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import PREFIX, Pseudonyms
 from o2o_registration.privacy.retention import pseudonymise
 from o2o_registration.text import clean, email_key
-
-
-class CannotErase(O2OError):  # noqa: N818 - reads as what happened
-    """Somebody's call is under way or in doubt."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from o2o_registration.answers import redact
 from o2o_registration.desk import people
 from o2o_registration.errors import ConfigurationError
 from o2o_registration.privacy import pseudonyms
@@ -24,6 +25,9 @@ _TABLES = {
     "quarantine": "source_key = :id or employee_id = :id",
     "candidate": "source_key = :id",
 }
+
+
+_UNKNOWN = {True: "Neither registered nor set aside; what was done is below.", False: "Nothing is held."}
 
 
 def collect(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], actor: str, why: str) -> dict[str, Any]:
@@ -49,17 +53,13 @@ def collect(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], act
                         insert into o2o.audit (employee_id, event, detail, actor)
                         values (:person, 'exported', :why, :actor)
                     """),
-                    {"person": keys.person(one), "why": why, "actor": actor},
+                    {"person": keys.person(one), "why": redact(why, one), "actor": actor},
                 )
         found.append(
             {
                 "employee_id": one,
                 "pseudonym": keys.person(one),
-                "in_a_sentence": known.sentence
-                if known
-                else "Nothing is held."
-                if not any(rows.values())
-                else "Neither registered nor set aside; what was done is listed below.",
+                "in_a_sentence": known.sentence if known else _UNKNOWN[any(rows.values())],
                 "what_happened": [asdict(event) for event in known.events] if known else [],
                 "rows": rows,
             }

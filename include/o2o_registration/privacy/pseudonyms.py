@@ -75,6 +75,11 @@ def enter(connection: sa.Connection, key: str | None) -> Pseudonyms | None:
     None while the ledger has adopted no key. Raises ConfigurationError where it has, and `key` is none or another.
     """
     share(connection)
+    return proved(connection, key)
+
+
+def proved(connection: sa.Connection, key: str | None) -> Pseudonyms | None:
+    """As `enter`, for a look at the ledger."""
     known = _check_value(connection)
     return None if known is None else _proved(known, key)
 
