@@ -21,7 +21,6 @@ _FINAL = (
     errors.TooManyBadRows,
     errors.ConservationError,
     errors.DeliveryStopped,
-    errors.CannotErase,
 )
 
 

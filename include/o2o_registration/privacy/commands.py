@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: T201 - what it says, it says on a terminal
+
 import argparse
 import getpass
 import os
@@ -57,6 +59,8 @@ def run(options: argparse.Namespace, ledger: sa.Engine) -> int:
         lifted = erasure.lift(ledger, key, ids, options.who, options.why)
         print(f"lifted {len(lifted):,} erasures; a run that names these employees sends them")
         return 0 if lifted else 1
+    if options.out.exists():
+        raise ConfigurationError(f"{options.out} is there already: name a new file with --out.")
     document = export.collect(ledger, key, ids, options.who, options.why)
     export.write(document, options.out)
     for one in document["people"]:
