@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import actions, audit, errors
+from o2o_registration import actions, audit, building, checking, errors
 from o2o_registration.actions import Action, Order
 from o2o_registration.config import PrivacySettings
 from o2o_registration.desk import people
@@ -204,8 +204,6 @@ def test_a_forgotten_address_is_not_sent_for_another_employee(five: Pipeline) ->
     run = five.read()
     age(five, 91)
     assert maintain(five)[NAMES] == 5
-    from o2o_registration import building, checking
-
     checking.check(five.ledger, five.config, run.run_id)
     building.build(five.ledger, five.config, run.run_id, key=KEY)
     five.hire(person(8, work_email="e2@example.com"))
@@ -236,8 +234,6 @@ def test_a_wrong_key_stops_a_run_between_extract_and_build(five: Pipeline) -> No
     """A task that is cleared on a machine with another key."""
     maintain(five)
     five.hire(person(6))
-    from o2o_registration import building
-
     run = five.read()
     with pytest.raises(errors.ConfigurationError, match="not the one"):
         building.build(five.ledger, five.config, run.run_id, key=KEY + "x")
@@ -256,8 +252,6 @@ def test_adopting_the_key_changes_no_fate(pipeline: Pipeline) -> None:
     pipeline.key = KEY
     assert maintain(pipeline)[NAMES] == 0
     assert not [row for row in dump(pipeline.ledger) if row.startswith("registration") and ",e1@example.com," in row]
-    from o2o_registration import building, checking
-
     checking.check(pipeline.ledger, pipeline.config, middle.run_id)
     building.build(pipeline.ledger, pipeline.config, middle.run_id, key=KEY)
     pipeline.post(middle)
@@ -306,14 +300,14 @@ def test_the_maintenance_runs_beside_a_run_in_progress(pipeline: Pipeline) -> No
     pipeline.settings("delivery", calls_per_second=40.0)
     pipeline.hire(*(person(n) for n in range(20, 60)))
     nights: list[dict[str, int]] = []
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
     done = threading.Event()
 
     def nightly() -> None:
         try:
             while not done.is_set():
                 nights.append(maintain(pipeline))
-        except BaseException as error:  # the assertion below shows it
+        except Exception as error:  # noqa: BLE001 - the assertion below shows it
             failed.append(error)
 
     thread = threading.Thread(target=nightly)

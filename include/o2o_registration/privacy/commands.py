@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: T201 - what it says, it says on a terminal
-
 import argparse
 import getpass
 import os

@@ -223,19 +223,20 @@ _PERSON = "with person as (select * from unnest(cast(:ids as text[]), cast(:name
 _PSEUDONYMISE = (
     """
     update o2o.registration r
-    set employee_id = name, payload = '{}', held_by = null, detail = null,
+    set employee_id = person.name, payload = '{}', held_by = null, detail = null,
         status = case when status in ('pending', 'held') then 'withdrawn' else status end,
         forgotten_at = coalesce(forgotten_at, now()), erased_at = case when :erased then now() else erased_at end
-    from person where r.employee_id = id or r.employee_id = name
+    from person where r.employee_id = person.id or r.employee_id = person.name
     """,
     """
-    update o2o.attempt t set employee_id = name, response = null, detail = null from person where t.employee_id = id
+    update o2o.attempt t set employee_id = person.name, response = null, detail = null
+    from person where t.employee_id = person.id
     """,
     """
     update o2o.audit a
-    set employee_id = name,
+    set employee_id = person.name,
         detail = case when detail like '(repeated out of doubt)%' then '(repeated out of doubt)' end
-    from person where a.employee_id = id
+    from person where a.employee_id = person.id
     """,
 )
 
