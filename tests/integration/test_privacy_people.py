@@ -262,7 +262,8 @@ def test_an_erasure_needs_a_reason_a_person_and_the_right_key(pipeline: Pipeline
 @pytest.mark.parametrize("state", STATES)
 def test_an_export_holds_every_row_that_a_scan_finds(pipeline: Pipeline, state: Any) -> None:
     """Value by value, whatever table it is in; and the export itself is audited under the pseudonym."""
-    pipeline.hire(quirine(), person(1))
+    pipeline.settings("delivery", concurrency=1)
+    pipeline.hire(quirine(), person("Z", employee_id="Z1"))
     state(pipeline)
     audit.load(pipeline.ledger)
     pseudonyms.adopt(pipeline.ledger, KEY)
