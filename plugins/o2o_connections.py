@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WAREHOUSE_CONN_ID = "hr_warehouse"
 LEDGER_CONN_ID = "o2o_ledger"
 API_CONN_ID = "o2o_api"
+PRIVACY_CONN_ID = "o2o_privacy"
 
 # Airflow's connection type -> SQLAlchemy's driver name; others are named by the extra `sqlalchemy_driver`
 _DRIVERS = {
@@ -62,6 +63,14 @@ def ledger_engine() -> sa.Engine:
     engine = ledger.connect(sqlalchemy_url(get_connection(LEDGER_CONN_ID)))
     ledger.check_version(engine)
     return engine
+
+
+def privacy_key() -> str | None:
+    """The key for pseudonyms; None without the connection, which only a ledger that has adopted a key minds."""
+    try:
+        return get_connection(PRIVACY_CONN_ID).password or None
+    except ConfigurationError:
+        return None
 
 
 def sqlalchemy_url(connection: Connection) -> sa.URL:

@@ -17,7 +17,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from o2o_connections import ledger_engine
+from o2o_connections import ledger_engine, privacy_key
 from o2o_registration import actions
 from o2o_registration.actions import Action, Order
 from o2o_registration.config import load_config
@@ -136,7 +136,7 @@ def read_overview(engine: Ledger, acting: MayAct, run: str | None = None) -> dic
 
 def read_person(query: Query, engine: Ledger, acting: MayAct) -> dict[str, Any]:
     """The one who was meant, or the ids to choose from."""
-    matches = people.find(engine, query.text)
+    matches = people.find(engine, query.text, privacy_key())
     found = people.person(engine, matches[0]) if len(matches) == 1 else None
     if found is None:
         return {"matches": matches, "person": None}

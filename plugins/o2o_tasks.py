@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, get_current_context
 from airflow.sdk.observability.stats import gauge
-from o2o_connections import ledger_engine, warehouse_engine
+from o2o_connections import ledger_engine, privacy_key, warehouse_engine
 from o2o_context import explained, order_of, request_of
 from o2o_notify import tell
 
@@ -44,7 +44,7 @@ def extract_interested_employees() -> dict[str, int] | None:
             reached = window.read_watermark(connection)
         run = window.plan(request, reached, config.settings.window.lookback)
         log.info("Window %s to %s", _when(run.window.since), _when(run.window.until))
-        found = extract.extract(warehouse_engine(), ledger, config, run)
+        found = extract.extract(warehouse_engine(), ledger, config, run, privacy_key())
         log.info(table("Extracted", vars(found)))
         order = order_of(get_current_context())
         if order and not run.dry_run:
@@ -90,7 +90,7 @@ def build_payloads() -> dict[str, int]:
     context = get_current_context()
     dry_run = bool(context["params"]["dry_run"])
     with explained(log):
-        built = build(ledger_engine(), load_config(), context["dag_run"].run_id, dry_run)
+        built = build(ledger_engine(), load_config(), context["dag_run"].run_id, dry_run, privacy_key())
     counts = {"registered": built.registered, "known": built.known, "quarantined": built.quarantined}
     log.info(table("Would be sent" if dry_run else "Built", counts))
     if dry_run:

@@ -1,4 +1,4 @@
-"""The ledger from the command line: create it, see who waits for a decision, and decide.
+"""The ledger from the command line: create it, see who waits for a decision, decide, erase and export people.
 
 The environment variable O2O_LEDGER_URL names the ledger, as in postgresql://user:password@host/database.
 """
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from o2o_registration import actions, ledger
 from o2o_registration.actions import Action, Order
 from o2o_registration.errors import O2OError, driver_words
+from o2o_registration.privacy import commands as privacy
 
 URL = "O2O_LEDGER_URL"
 _ORDERS = {
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         whom.add_argument("--all", action="store_true", help="all whom it can concern")
         command.add_argument("--why", required=True, help="the reason, kept in the audit")
         command.add_argument("--who", default=getpass.getuser(), help="who decided (%(default)s), kept in the audit")
+    privacy.add(commands)
     return parser
 
 
@@ -78,6 +80,8 @@ def _run(options: argparse.Namespace, url: str) -> int:
         ledger.check_version(engine)
         if options.command in _LISTS:
             _list(engine, _LISTS[options.command][0])
+        elif privacy.handles(options.command):
+            return privacy.run(options, engine)
         else:
             order = Order(_ORDERS[options.command][0], tuple(options.employee_ids), options.who, options.why)
             print(actions.concerns(order, actions.carry_out(engine, order)))

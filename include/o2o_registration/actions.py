@@ -90,6 +90,8 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
                     set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
                         resends = resends + :resends, detail = :detail || ': ' || :why
                     where status = any(:from_) and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
+                      -- where the payload is gone, only the HR row brings a refused person back
+                      and forgotten_at is null
                       -- a refused person's address may belong to somebody else by now
                       and (status <> 'rejected' or not exists (
                           select from o2o.registration other
@@ -144,5 +146,5 @@ def concerns(order: Order, done: Sequence[str]) -> str:
     """One line for a log or a terminal: how many, and who of those named was not in that state."""
     line = f"{order.action}: {len(done):,} people ({order.actor}: {order.why.strip()})"
     missed = sorted(set(order.employee_ids) - set(done))
-    expected = " or ".join(_EFFECTS[order.action].from_)
+    expected = " or ".join(_EFFECTS[order.action].from_) + (" or forgotten" if order.action is Action.RETRY else "")
     return line + (f"; not {expected}, so left alone: {', '.join(missed)}" if missed else "")

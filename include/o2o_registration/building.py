@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.ledger import LOCK_SECONDS
 from o2o_registration.payloads import build_payload
+from o2o_registration.privacy import pseudonyms
+from o2o_registration.privacy.pseudonyms import Pseudonyms
 from o2o_registration.progress import Progress
 from o2o_registration.text import clean
 
@@ -35,18 +37,23 @@ MANY = 1000
 """New registrations that make PostgreSQL's statistics of the table wrong."""
 
 
-def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False) -> Built:
-    """Upsert a `pending` registration per passed candidate; a dry run rolls everything back."""
+def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False, key: str | None = None) -> Built:
+    """Upsert a `pending` registration per passed candidate; a dry run rolls everything back.
+
+    `key` is the one for pseudonyms; ConfigurationError where the ledger needs it and it is none or another.
+    """
     with ledger.connect() as connection, connection.begin() as transaction:
+        keys = pseudonyms.enter(connection, key)
         # two overlapping runs must not both find the same e-mail address free; a million rows take minutes
         connection.execute(sa.text("set local lock_timeout = '30min'"))
         connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_build'))"))
         connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
-        _stage(connection, config, run_id)
+        _stage(connection, config, run_id, keys)
+        forgotten = _drop_forgotten(connection) if keys else 0
         taken = _quarantine_taken(connection, config, run_id)
         staged = connection.scalar(sa.text("select count(*) from built")) or 0
         registered = _upsert(connection, run_id)
-        result = Built(registered, staged - registered, taken, _shown(connection))
+        result = Built(registered, staged + forgotten - registered, taken, _shown(connection))
         if dry_run:
             transaction.rollback()
         else:
@@ -76,11 +83,11 @@ def _settle_candidates(connection: sa.Connection, run_id: str, built: Built) -> 
     )
 
 
-def _stage(connection: sa.Connection, config: Config, run_id: str) -> None:
+def _stage(connection: sa.Connection, config: Config, run_id: str, keys: Pseudonyms | None) -> None:
     connection.execute(
         sa.text("""
             create temporary table built (
-                employee_id text, email_key text, payload jsonb, fingerprint text, row_no bigint, done boolean
+                employee_id text, email_key text, payload jsonb, fingerprint text, row_no bigint, pseudonym text
             ) on commit drop
         """)
     )
@@ -96,16 +103,38 @@ def _stage(connection: sa.Connection, config: Config, run_id: str) -> None:
         execution_options={"stream_results": True},
     ) as rows:
         for chunk in rows.partitions(chunk_rows):
-            _copy(connection, chunk, config)
+            _copy(connection, chunk, config, keys)
             progress.add(len(chunk))
 
 
-def _copy(connection: sa.Connection, rows: Sequence[Sequence[Any]], config: Config) -> None:
+def _copy(connection: sa.Connection, rows: Sequence[Sequence[Any]], config: Config, keys: Pseudonyms | None) -> None:
     cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-    with cursor, cursor.copy("copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin") as copy:
+    with cursor, cursor.copy("copy built from stdin") as copy:
         for row in rows:
             payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
-            copy.write_row((clean(row[0]), row[-3], json.dumps(payload, ensure_ascii=False), row[-2], row[-1]))
+            employee, body = clean(row[0]), json.dumps(payload, ensure_ascii=False)
+            copy.write_row((employee, row[-3], body, row[-2], row[-1], keys and keys.person(employee)))
+
+
+def _drop_forgotten(connection: sa.Connection) -> int:
+    """Whoever was erased or pseudonymised since the extract, who did not know it. Returns rows.
+
+    Somebody refused or withdrawn years ago, whose row has changed since, becomes a person again.
+    """
+    dropped = connection.execute(
+        sa.text("""
+            delete from built b using o2o.registration r
+            where r.employee_id = b.pseudonym
+              and (r.erased_at is not null or r.status not in ('rejected', 'withdrawn'))
+        """)
+    ).rowcount
+    connection.execute(
+        sa.text("""
+            update o2o.registration r set employee_id = b.employee_id
+            from built b where r.employee_id = b.pseudonym
+        """)
+    )
+    return dropped
 
 
 def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) -> int:
@@ -142,7 +171,7 @@ def _upsert(connection: sa.Connection, run_id: str) -> int:
                 held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
                 email_key = excluded.email_key, payload = excluded.payload,
                 fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
-                failures = 0, resends = 0, updated_at = now(), passed_fuse = false,
+                failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
                 detail = case when registration.status = 'held' then registration.detail end
             -- what another run did to this person since we read the warehouse is newer than what we read
             where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)

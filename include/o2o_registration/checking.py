@@ -16,6 +16,7 @@ from o2o_registration import fuse
 from o2o_registration.building import quarantine
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import TooManyBadRows
+from o2o_registration.privacy import pseudonyms
 from o2o_registration.progress import Progress
 from o2o_registration.quality import COLUMNS, QualityResult, QualityRules, merge
 from o2o_registration.window import BEGINNING
@@ -46,6 +47,7 @@ def check(
 ) -> Checked:
     """Check a run's candidates and quarantine the bad ones, with every reason. Raises TooManyBadRows."""
     with ledger.begin() as connection:
+        pseudonyms.share(connection)
         result = _verdicts(connection, config, run_id)
         if result is None:
             return Checked(0, 0, {}, (), None)

@@ -42,6 +42,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class WindowSettings(_Strict):
@@ -107,6 +108,18 @@ class NotifySettings(_Strict):
     on_many_in_doubt: list[Notifier] = []
 
 
+class PrivacySettings(_Strict):
+    """Days after which data that is no longer needed is deleted; what each means is in settings.yaml."""
+
+    person_days: Days = 90
+    answer_days: Days = 30
+    quarantine_days: Days = 90
+    unfinished_days: Days = 7
+    pseudonym_days: Days = 730
+    data_docs_days: Days = 30
+    batch_rows: Count = 1000
+
+
 class Settings(_Strict):
     window: WindowSettings = WindowSettings()
     quality: QualitySettings = QualitySettings()
@@ -114,6 +127,7 @@ class Settings(_Strict):
     delivery: DeliverySettings = DeliverySettings()
     in_doubt: InDoubtSettings = InDoubtSettings()
     notify: NotifySettings = NotifySettings()
+    privacy: PrivacySettings = PrivacySettings()
 
 
 def _by_comparable_key(value: Any) -> Any:

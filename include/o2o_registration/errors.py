@@ -56,6 +56,10 @@ class ConservationError(O2OError):
     """The ledger's numbers do not add up: a row was lost or counted twice."""
 
 
+class CannotErase(O2OError):  # noqa: N818 - reads as what happened
+    """Somebody's call is under way or in doubt."""
+
+
 class DeliveryStopped(O2OError):  # noqa: N818
     """The run must not send on: the cause concerns every call, not one person."""
 

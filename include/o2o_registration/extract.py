@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from o2o_registration import recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
+from o2o_registration.privacy import pseudonyms
+from o2o_registration.privacy.pseudonyms import Pseudonyms
 from o2o_registration.progress import Progress
 from o2o_registration.text import clean, email_key, storable
 
@@ -57,16 +59,22 @@ class SourceRow:
         return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
-def extract(warehouse: sa.Engine, ledger: sa.Engine, config: Config, run: window.Run) -> Extracted:
+def extract(
+    warehouse: sa.Engine, ledger: sa.Engine, config: Config, run: window.Run, key: str | None = None
+) -> Extracted:
     """Read the run's window into `candidate`, in one ledger transaction. Raises WarehouseError.
 
-    Rows of people that the run names count as new unless they are registered or on their way.
+    Rows of people that the run names count as new unless they are registered or on their way. `key` is the one for
+    pseudonyms; ConfigurationError where the ledger needs it and it is none or another.
     """
     with ledger.begin() as connection:
+        keys = pseudonyms.enter(connection, key)
         window.open_run(connection, run)
         connection.execute(sa.text(_INCOMING))
-        read = _stage(warehouse, connection, config, run)
+        read = _stage(warehouse, connection, config, run, keys)
         connection.execute(sa.text("analyze incoming"))
+        if keys:
+            _recognise_forgotten(connection, run)
         _heed_the_newer_word(connection)
         recheck.park(connection, config.mapping, run.run_id)
         recheck.stage(connection, config.mapping, run, read)
@@ -89,17 +97,20 @@ _INCOMING = """
     create temporary table incoming (
         row_no bigint, employee_id text, personnel_number text, first_name text, last_name text, email text,
         language text, contract_type text, company text, changed_at timestamptz, interested boolean,
-        fingerprint text, email_key text, source_key text, reasons jsonb, recheck boolean default false
+        fingerprint text, email_key text, source_key text, reasons jsonb, recheck boolean default false,
+        pseudonym text, forgotten boolean default false
     ) on commit drop
 """
 _COPY = """
     copy incoming (row_no, employee_id, personnel_number, first_name, last_name, email, language, contract_type,
-                   company, changed_at, interested, fingerprint, email_key, source_key, reasons) from stdin
+                   company, changed_at, interested, fingerprint, email_key, source_key, reasons, pseudonym) from stdin
 """
 _COLUMNS = (*SOURCE_FIELDS, "changed_at", "fingerprint", "email_key", "source_key", "reasons")
 
 
-def _stage(warehouse: sa.Engine, connection: sa.Connection, config: Config, run: window.Run) -> int:
+def _stage(
+    warehouse: sa.Engine, connection: sa.Connection, config: Config, run: window.Run, keys: Pseudonyms | None
+) -> int:
     wanted = set(run.employee_ids)
     progress = Progress(log, "Reading the HR warehouse")
     staged = 0
@@ -110,7 +121,7 @@ def _stage(warehouse: sa.Engine, connection: sa.Connection, config: Config, run:
                 if wanted and clean(row.employee_id) not in wanted:
                     continue
                 staged += 1
-                copy.write_row(_staged(staged, row))
+                copy.write_row(_staged(staged, row, keys))
             progress.add(len(rows))
     return staged
 
@@ -182,18 +193,44 @@ def _interested(value: object) -> bool | None:
     return True if text in _YES else None
 
 
-def _staged(row_no: int, row: SourceRow) -> tuple[Any, ...]:
-    fingerprint = row.fingerprint
+def _staged(row_no: int, row: SourceRow, keys: Pseudonyms | None) -> tuple[Any, ...]:
+    fingerprint, mail = row.fingerprint, email_key(row.values[4])
+    if keys:
+        fingerprint, mail = keys.fingerprint(fingerprint), keys.email(mail)
     employee = clean(row.employee_id)
+    source_key = employee if 0 < len(employee) <= MAX_EMPLOYEE_ID else f"row:{fingerprint}"
     return (
         row_no,
         *row.values,
         row.changed_at,
         row.interested,
         fingerprint,
-        email_key(row.values[4]),
-        employee if 0 < len(employee) <= MAX_EMPLOYEE_ID else f"row:{fingerprint}",
+        mail,
+        source_key,
         _UNCLEAR if row.interested is None else None,
+        keys.person(source_key) if keys else None,
+    )
+
+
+def _recognise_forgotten(connection: sa.Connection, run: window.Run) -> None:
+    """Rows of people whom the ledger knows by pseudonym alone: known, like any other who was called or erased."""
+    connection.execute(
+        sa.text("""
+            update incoming i set forgotten = true
+            from o2o.registration r
+            where r.employee_id = i.pseudonym
+              and (r.erased_at is not null or r.status in ('created', 'existing')
+                   or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named)
+        """),
+        {"named": bool(run.employee_ids)},
+    )
+    # a row without employee id is an erased person's when it has their address
+    connection.execute(
+        sa.text("""
+            update incoming i set forgotten = true
+            from o2o.registration r
+            where i.source_key like 'row:%' and r.email_key = i.email_key and r.erased_at is not null
+        """)
     )
 
 
@@ -230,7 +267,7 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
                 from incoming i
                 where interested is not false
             ) i
-            where copy = 1
+            where copy = 1 and not forgotten
               and not exists (
                   select from o2o.registration r
                   where r.employee_id = i.source_key

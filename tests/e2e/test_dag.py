@@ -68,7 +68,9 @@ def test_the_dag_loads_and_runs_end_to_end(postgres: PostgresServer, ledger_url:
         assert address not in output
 
 
-def airflow_environment(postgres: PostgresServer, home: Path, hr: str, ledger: str, port: int) -> dict[str, str]:
+def airflow_environment(
+    postgres: PostgresServer, home: Path, hr: str, ledger: str, port: int, database: str = "dag_test_airflow"
+) -> dict[str, str]:
     def connection(url: str) -> str:
         parsed = sa.make_url(url)
         return json.dumps(
@@ -82,7 +84,7 @@ def airflow_environment(postgres: PostgresServer, home: Path, hr: str, ledger: s
             }
         )
 
-    metadata = postgres.create_database("dag_test_airflow")
+    metadata = postgres.create_database(database)
     api = {"conn_type": "http", "schema": "http", "host": "127.0.0.1", "port": port, "password": "token"}
     return {
         **os.environ,

@@ -61,6 +61,7 @@ class Pipeline:
     token: str = TOKEN
     url: str | None = None
     runs: int = 0
+    key: str | None = None
     last: Delivered | None = field(default=None)
     on_start: Callable[[Delivery], None] = field(default=lambda _: None)
 
@@ -93,7 +94,7 @@ class Pipeline:
         """
         run = self.read(**request)
         checking.check(self.ledger, self.config, run.run_id)
-        building.build(self.ledger, self.config, run.run_id, run.dry_run)
+        building.build(self.ledger, self.config, run.run_id, run.dry_run, self.key)
         if not run.dry_run:
             if fuse.weigh(self.ledger, self.config.settings.fuse, run.run_id).asks:
                 with self.ledger.connect() as connection:
@@ -111,7 +112,7 @@ class Pipeline:
             **{"run_id": f"run-{self.runs}", "kind": "manual", "interval": None, "run_after": now, **request}
         )
         run = window.plan(asked, reached, self.config.settings.window.lookback)
-        extract.extract(self.warehouse, self.ledger, self.config, run)
+        extract.extract(self.warehouse, self.ledger, self.config, run, self.key)
         return run
 
     def post(self, run: window.Run) -> Delivered:

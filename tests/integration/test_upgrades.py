@@ -77,7 +77,7 @@ def without_what_came_later(after: Rows, before: Rows) -> Rows:
     """The later rows as the earlier revision would have seen them: its tables and columns alone."""
     kept = {}
     for table, rows in before.items():
-        columns = rows[0].keys()
+        columns = rows[0].keys() if rows else ()
         kept[table] = [{name: row.get(name, "(gone)") for name in columns} for row in after.get(table, [])]
         kept[table].sort(key=lambda row: json.dumps(row, sort_keys=True))
     return kept
@@ -107,7 +107,9 @@ def test_an_upgrade_loses_no_row_and_no_value_and_a_second_one_changes_nothing(
 ) -> None:
     """Each table had rows, and each has the same afterwards."""
     before = rows_of(ledger_engine)
-    assert all(before.values()), f"The fixture leaves empty: {[table for table, rows in before.items() if not rows]}"
+    # a ledger with a key wants it from every run: tests/integration/test_privacy_people.py has one
+    empty = [table for table, rows in before.items() if not rows and table != "privacy_key"]
+    assert not empty, f"The fixture leaves empty: {empty}"
     ledger.upgrade(ledger_url)
     after = rows_of(ledger_engine)
     assert without_what_came_later(after, before) == before

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.desk.overview import moment
+from o2o_registration.privacy import pseudonyms
 from o2o_registration.text import clean, email_key
 
 MATCHES = 20
@@ -40,12 +41,17 @@ class Person:
         return asdict(self)
 
 
-def find(ledger: sa.Engine, query: str) -> list[str]:
-    """Employee ids (or keys of rows without one) by id, personnel number or e-mail address, exactly."""
+def find(ledger: sa.Engine, query: str, key: str | None = None) -> list[str]:
+    """Employee ids (or keys of rows without one, or pseudonyms) by id, personnel number or e-mail address, exactly.
+
+    Raises ConfigurationError where the ledger needs a key for pseudonyms and `key` is none or another.
+    """
     with ledger.connect() as connection:
+        keys = pseudonyms.proved(connection, key)
+        mail = email_key(query)
         rows = connection.scalars(
             sa.text("""
-                select employee_id from o2o.registration where employee_id = :text
+                select employee_id from o2o.registration where employee_id in (:text, :pseudonym)
                 union select source_key from o2o.quarantine where source_key = :text
                 union select employee_id from o2o.registration
                       where left(payload -> 'user' ->> 'PersonnelNumber', 100) = left(:text, 100)
@@ -55,7 +61,12 @@ def find(ledger: sa.Engine, query: str) -> list[str]:
                 union select source_key from o2o.quarantine where email_key = :email
                 order by 1 limit :most
             """),
-            {"text": clean(query), "email": email_key(query), "most": MATCHES},
+            {
+                "text": clean(query),
+                "pseudonym": keys and keys.person(clean(query)),
+                "email": keys.email(mail) if keys else mail,
+                "most": MATCHES,
+            },
         )
         return list(rows)
 
@@ -66,7 +77,7 @@ def person(ledger: sa.Engine, employee_id: str) -> Person | None:
         row = connection.execute(
             sa.text("""
                 select employee_id, status, payload -> 'user' as details, detail, not_before, held_by, resends,
-                       created_at, updated_at, run_id, not_before > now() as later
+                       created_at, updated_at, run_id, not_before > now() as later, forgotten_at, erased_at
                 from o2o.registration where employee_id = :id
             """),
             {"id": employee_id},
@@ -86,8 +97,8 @@ def person(ledger: sa.Engine, employee_id: str) -> Person | None:
     return Person(
         employee_id,
         row.status if row is not None else "quarantined",
-        _sentence(row, aside, reasons),
-        {name: str(value) for name, value in details.items() if value and name != "changed_at"},
+        _sentence(row, aside, reasons) + _forgotten(row),
+        {name: str(value) for name, value in (details or {}).items() if value and name != "changed_at"},
         reasons,
         sorted(events, key=lambda event: event.at or ""),
     )
@@ -143,6 +154,15 @@ def _sentence(row: Any, aside: Any, reasons: list[str]) -> str:
     if row.status == "pending" and row.later:
         return f"Will be sent to o2o after {_day(row.not_before)}."
     return _SENTENCES[row.status].format(when=_day(row.updated_at), detail=row.detail or "no reason given")
+
+
+def _forgotten(row: Any) -> str:
+    if row is None or row.forgotten_at is None:
+        return ""
+    if row.erased_at is not None:
+        return f" Erased on request on {_day(row.erased_at)}, and never sent (again)."
+    words = " A refused person can be sent again by naming them in a run." if row.status == "rejected" else ""
+    return f" Name and address were deleted on {_day(row.forgotten_at)}.{words}"
 
 
 def _day(value: datetime) -> str:

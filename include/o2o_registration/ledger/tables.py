@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Identity,
@@ -89,6 +90,12 @@ registration = Table(
         server_default=text("false"),
         comment="in a batch that was small enough, or approved",
     ),
+    Column("forgotten_at", _TIME, comment="when name, address and payload were deleted"),
+    Column("erased_at", _TIME, comment="when the person was erased on request: never called again"),
+    CheckConstraint(
+        "forgotten_at IS NULL OR status IN ('created', 'existing', 'rejected', 'withdrawn')",
+        name="ck_registration_forgotten_is_settled",
+    ),
     Index(
         "ux_registration_email_key",
         "email_key",
@@ -161,7 +168,7 @@ audit = Table(
     Index("ix_audit_employee_id", "employee_id"),
     Index("ix_audit_run_id", "run_id"),
     Index("ix_audit_at", "at"),
-    comment="Append-only: one row per outcome",
+    comment="Append-only: one row per outcome; an employee id may become a pseudonym, nothing else may change",
 )
 
 run_summary = Table(
@@ -205,4 +212,23 @@ delivery_state = Table(
         "next_call_at", _TIME, nullable=False, server_default=_NOW, comment="the rate limit lets no call leave before"
     ),
     comment="One row: the circuit breaker, how long o2o asked us to wait, and the rate limit",
+)
+
+privacy_key = Table(
+    "privacy_key",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("check_value", Text, nullable=False, comment="tells whether a key is the adopted one"),
+    Column("adopted_at", _TIME, nullable=False, server_default=_NOW),
+    comment="At most one row: since it is there, e-mail keys and fingerprints are keyed pseudonyms",
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("at", _TIME, nullable=False, server_default=_NOW),
+    Column("counts", JSONB, nullable=False, comment="what was forgotten"),
+    comment="One row per run of the maintenance",
 )
