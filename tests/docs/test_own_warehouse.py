@@ -32,8 +32,9 @@ STAFF = """
         nummer integer, personalnummer text, vorname text, nachname text, mail text, sprache text,
         vertrag text, firma integer, will_rad text, geaendert timestamp);
     insert into personal.mitarbeiter
-    select n, 'P-' || n, 'Jana', 'Müller', 'jana' || n || '@firma.example', case n % 2 when 0 then 'Französisch' else
-           'Englisch' end, 'Angestellte', 17, case when n <= 8 then 'Y' else 'N' end, now() at time zone 'UTC' - interval '1 hour'
+    select n, 'P-' || n, 'Jana', 'Müller', 'jana' || n || '@firma.example',
+           case n % 2 when 0 then 'Französisch' else 'Englisch' end, 'Angestellte', 17,
+           case when n <= 8 then 'Y' else 'N' end, now() at time zone 'UTC' - interval '1 hour'
     from generate_series(1, 10) as n;
     insert into personal.mitarbeiter
     values (11, 'P-11', 'Jana', 'Müller', 'jana11@firma.example', 'Klingonisch', 'Angestellte', 17, 'Y',
@@ -99,15 +100,15 @@ class Reader:
 
     def leaves_running(self, commands: str) -> subprocess.Popen[bytes]:
         """Commands that stay, in a process group of their own."""
-        log = (self.home / "airflow.log").open("wb")
-        return subprocess.Popen(
-            ["bash", "-ec", f"{commands}\nwait"],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with (self.home / "airflow.log").open("wb") as log:
+            return subprocess.Popen(
+                ["bash", "-ec", f"{commands}\nwait"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
 
 @pytest.fixture
