@@ -95,7 +95,7 @@ setup-test: $(TEST_READY)
 ##  PYTHON          the Python 3.11, 3.12 or 3.13 that .venv is made with (the first that is found)
 ##  N               how many people `make people` adds (20)
 ##  RUN_DIR         where the demo keeps data and logs (.run)
-##  ARGS            further arguments of run, test, faults and check
+##  ARGS            further arguments of run, test, faults, bench and check
 
 help: ## show this manual
 	@echo "Registers interested employees with o2o. Start with: make run"

@@ -57,16 +57,25 @@ class Scheduled:
             raise RuntimeError(f"a run of {dag} failed")
         cpu = self._cpu() - before
         found = self.stack.api.call("GET", f"/dags/{dag}/dagRuns/{run}")
-        instances = self.stack.api.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances?limit=1000")["task_instances"]
         tasks = {
             f"{one['task_id']}{one['map_index'] if one['map_index'] >= 0 else ''}": (
                 _seconds(asked, one["start_date"]),
                 _seconds(asked, one["end_date"]),
             )
-            for one in instances
+            for one in self._instances(dag, run)
             if one["start_date"] and one["state"] == "success"
         }
         return Run(dag, cpu, _seconds(_instant(found["start_date"]), found["end_date"]), tasks)
+
+    def _instances(self, dag: str, run: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            # Airflow gives a hundred at most
+            path = f"/dags/{dag}/dagRuns/{run}/taskInstances?limit=100&offset={len(found)}"
+            page = self.stack.api.call("GET", path)
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"]:
+                return found
 
     def _cpu(self) -> float:
         """CPU seconds that ended and living task processes have used; they are the scheduler's grandchildren."""

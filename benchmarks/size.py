@@ -104,7 +104,7 @@ def _run(engine: sa.Engine, run_id: str) -> dict[str, float]:
         "extract, dedup": lambda: extract.extract(engine, engine, config, run),
         "check": lambda: checking.check(engine, config, run_id),
         "build": lambda: building.build(engine, config, run_id),
-        "claim": lambda: intents.extend(outbox.claim(PEOPLE)),
+        "claim": lambda: intents.extend(outbox.claim(PEOPLE).intents),
         "record": lambda: outbox.record([Result(one.attempt_id, _CREATED) for one in intents]),
         "recover": outbox.recover,
     }

@@ -21,7 +21,7 @@ def show(console: Console, data: dict[str, Any]) -> None:
     if "size" in data:
         console.print(_size(data["size"]))
     if "scheduled" in data:
-        console.print(_idle(data["scheduled"]), _way(data["scheduled"]))
+        console.print(_idle(data["scheduled"]), _way(data["scheduled"]), _expanded(data))
 
 
 def _rate(one: dict[str, Any]) -> float:
@@ -90,6 +90,16 @@ def _idle(found: dict[str, Any]) -> Table:
         table.add_row(f"idle run, {name}", f"{ours[name] / empty[name]:.2f}")
     parsing = found["parsing"]
     table.add_row("parsing the file", f"{parsing[DAG] / parsing['empty_task']:.2f}")
+    return table
+
+
+def _expanded(data: dict[str, Any]) -> Table:
+    """Where the calls were measured too, beside them."""
+    table = Table("", "calls a second", title="One mapped HttpOperator task per call")
+    table.add_row("HttpOperator.partial().expand()", f"{data['scheduled']['expanded']:.1f}")
+    ours = [_rate(one) for one in data.get("latency", ()) if (one["who"], one["latency"]) == ("operator", 0.05)]
+    if ours:
+        table.add_row("this operator at 50 ms, times that", f"{ours[0] / data['scheduled']['expanded']:.0f}")
     return table
 
 

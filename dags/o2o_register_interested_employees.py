@@ -27,8 +27,10 @@ import o2o_tasks as tasks
 # not used here: Airflow imports what a DAG file itself names once, instead of at each parse
 from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
 from airflow.providers.standard.operators.hitl import ApprovalOperator  # noqa: F401
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
+from airflow.providers.standard.operators.python import PythonOperator  # noqa: F401
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from o2o_approval import ApproveLargeBatchOperator
+from o2o_lineage import ExtractOperator, PipelineOperator
 from o2o_links import RunPageLink
 from o2o_operator import O2OUserCreateOperator
 
@@ -124,28 +126,33 @@ with DAG(
 ):
     # each task logs its numbers as a table; once is enough
     quiet = {"show_return_value_in_logs": False}
-    extract = task.short_circuit(task_id="extract_interested_employees", **quiet)(tasks.extract_interested_employees)()
-    check = task(task_id="check_quality", **quiet)(tasks.check_quality)()
-    build = task(task_id="build_payloads", **quiet)(tasks.build_payloads)()
+    extract = ExtractOperator(
+        task_id="extract_interested_employees", python_callable=tasks.extract_interested_employees, **quiet
+    )
+    check = PipelineOperator(task_id="check_quality", python_callable=tasks.check_quality, **quiet)
+    build = PipelineOperator(task_id="build_payloads", python_callable=tasks.build_payloads, **quiet)
     approve = ApproveLargeBatchOperator(
         task_id="approve_large_batch",
         # the wait for a person has its own limit, in settings.yaml
         execution_timeout=None,
     )
-    post = O2OUserCreateOperator(
+    # one task, or several that share a large batch
+    post = O2OUserCreateOperator.partial(
         task_id="post_users",
+        map_index_template="{{ task.shard + 1 }} of {{ task.shards }}",
         # at 50 calls a second this is 1,080,000 people; Airflow stopping it loses nothing
         execution_timeout=timedelta(hours=6),
-    )
-    load = task(
+    ).expand_kwargs(approve.output)
+    load = PipelineOperator(
         task_id="load_audit",
+        python_callable=tasks.load_audit,
         outlets=[tasks.REGISTRATIONS, tasks.ATTENTION],
         # a rejected batch skips the calls, but the run is settled all the same
         trigger_rule="none_failed",
         **quiet,
-    )(tasks.load_audit)()
+    )
 
     extract >> check >> build >> approve >> post >> load
 
-    for one in (extract.operator, check.operator, build.operator, approve, post, load.operator):
+    for one in (extract, check, build, approve, load):
         one.operator_extra_links = (RunPageLink(),)

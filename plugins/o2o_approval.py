@@ -1,7 +1,11 @@
-"""The mass-mail fuse in the UI: a batch over the limit waits for a person, an ordinary one passes at once."""
+"""The mass-mail fuse in the UI: a batch over the limit waits for a person, an ordinary one passes at once.
+
+What it returns says how many `post_users` tasks share the batch.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +39,13 @@ class ApproveLargeBatchOperator(ApprovalOperator):
 
         if context["params"]["dry_run"]:
             self.log.info("Dry run: nothing will be sent, so nothing is to approve")
-            return None
+            return self._shards(context)
         with explained(self.log):
             settings = load_config().settings.fuse
             reading = fuse.weigh(ledger_engine(), settings, context["dag_run"].run_id, context["params"]["max_people"])
         if not reading.asks:
             self.log.info("%d people to send, limit %d: no approval needed", reading.people, reading.limit)
-            return None
+            return self._shards(context)
         self.body = _question(reading, settings.answer_hours)
         self.log.warning("%d people are held until somebody approves", _total(reading))
         self.response_timeout = timedelta(hours=settings.answer_hours)
@@ -52,6 +56,22 @@ class ApproveLargeBatchOperator(ApprovalOperator):
         with explained(self.log):
             self._carry_out(context["dag_run"].run_id, event)
         super().execute_complete(context, event)
+        return self._shards(context)
+
+    def _shards(self, context: Context) -> list[dict[str, int]]:
+        """How `post_users` is mapped: one task, or several that share a large batch."""
+        from o2o_registration import shards
+        from o2o_registration.config import load_config
+        from o2o_registration.outbox import Outbox
+
+        with explained(self.log):
+            settings = load_config().settings
+            ids = tuple(context["params"]["employee_ids"] or ())
+            people = Outbox(ledger_engine(), settings, context["dag_run"].run_id, ids).due()
+            found = shards.plan(people, settings.delivery)
+        if len(found) > 1:
+            self.log.info("%d people: shared by %d post_users tasks", people, len(found))
+        return [asdict(one) for one in found]
 
     def _carry_out(self, run_id: str, event: dict[str, Any]) -> None:
         from o2o_registration import fuse

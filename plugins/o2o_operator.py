@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.http.operators.http import HttpOperator
 from o2o_connections import API_CONN_ID, ledger_engine
 from o2o_context import explained
+from o2o_lineage import Lineage
+from o2o_links import RunPageLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 ENDPOINT = "receiver/APIv3/user.create"
 
 
-class O2OUserCreateOperator(HttpOperator):
+class O2OUserCreateOperator(Lineage, HttpOperator):
     """Delivers the ledger's due registrations to o2o and records each answer.
 
     What is sent comes from the ledger, never from a template or XCom; what is returned are counts. Where o2o asks
@@ -29,8 +31,20 @@ class O2OUserCreateOperator(HttpOperator):
     template_fields: Sequence[str] = ("endpoint", "http_conn_id")
     ui_color = "#f7e6b5"
 
-    def __init__(self, *, endpoint: str = ENDPOINT, http_conn_id: str = API_CONN_ID, **kwargs: Any) -> None:
+    operator_extra_links = (RunPageLink(),)
+
+    def __init__(
+        self,
+        *,
+        endpoint: str = ENDPOINT,
+        http_conn_id: str = API_CONN_ID,
+        shard: int = 0,
+        shards: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(endpoint=endpoint, http_conn_id=http_conn_id, method="POST", **kwargs)
+        self.shard = shard
+        self.shards = shards
         self._delivery: Delivery | None = None
         self._killed = False
 
@@ -40,13 +54,14 @@ class O2OUserCreateOperator(HttpOperator):
         from o2o_registration.config import load_config
         from o2o_registration.delivery import deliver
         from o2o_registration.outbox import Outbox
+        from o2o_registration.shards import share
 
         params = context["params"]
         if params.get("dry_run"):
             self.log.info("Dry run: nobody is called")
             return {}
         with explained(self.log):
-            settings = load_config().settings
+            settings = share(load_config().settings, self.shards)
             outbox = Outbox(
                 ledger_engine(), settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ())
             )
@@ -59,8 +74,10 @@ class O2OUserCreateOperator(HttpOperator):
             )
             self._report(delivered)
         if delivered.waiting is not None:
-            self.log.warning("o2o wants a pause of %.0f s (%s); coming back then", delivered.waiting, delivered.why)
-            self._defer_for(delivered.waiting)
+            self.log.warning("o2o wants a pause of %.0f s (%s)", delivered.waiting, delivered.why)
+            if self.shard == 0:
+                self._defer_for(delivered.waiting)
+            self.log.info("The first of the %d tasks comes back; this one leaves the rest to it", self.shards)
         return {str(outcome): count for outcome, count in delivered.outcomes.items()}
 
     def resume(self, context: Context, event: Any = None) -> dict[str, int]:

@@ -55,7 +55,8 @@ class ListQuery(BaseModel):
     name: worklists.ListName
     reason: Annotated[str, Field(max_length=400)] | None = None
     after: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
-    newest_first: bool = False
+    sort: worklists.SortName = "since"
+    descending: bool = False
 
 
 class Decision(BaseModel):
@@ -144,7 +145,7 @@ def read_person(query: Query, engine: Ledger, acting: MayAct) -> dict[str, Any]:
 
 
 def read_worklist(query: ListQuery, engine: Ledger, acting: MayAct) -> dict[str, Any]:
-    found = worklists.page(engine, query.name, query.reason, query.after, query.newest_first)
+    found = worklists.page(engine, query.name, query.reason, query.after, query.sort, query.descending)
     return {"rows": found.rows if acting else [masked(row) for row in found.rows], "after": found.after}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,25 +85,27 @@ def _stage(connection: sa.Connection, config: Config, run_id: str) -> None:
         """)
     )
     names = ", ".join(SOURCE_FIELDS)
-    rows = connection.execute(
+    chunk_rows = config.settings.window.chunk_rows
+    progress = Progress(log, "Building payloads")
+    with connection.execute(
         sa.text(f"""
             select {names}, email_key, fingerprint, row_no
             from o2o.candidate where run_id = :run_id and reasons is null
         """),  # noqa: S608 - the names are constants
         {"run_id": run_id},
-        execution_options={"yield_per": config.settings.window.chunk_rows},
-    )
-    progress = Progress(log, "Building payloads")
-    for chunk in rows.partitions():
-        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-        with (
-            cursor,
-            cursor.copy("copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin") as copy,
-        ):
-            for row in chunk:
-                payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
-                copy.write_row((clean(row[0]), row[-3], json.dumps(payload, ensure_ascii=False), row[-2], row[-1]))
-        progress.add(len(chunk))
+        execution_options={"stream_results": True},
+    ) as rows:
+        for chunk in rows.partitions(chunk_rows):
+            _copy(connection, chunk, config)
+            progress.add(len(chunk))
+
+
+def _copy(connection: sa.Connection, rows: Sequence[Sequence[Any]], config: Config) -> None:
+    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+    with cursor, cursor.copy("copy built (employee_id, email_key, payload, fingerprint, row_no) from stdin") as copy:
+        for row in rows:
+            payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
+            copy.write_row((clean(row[0]), row[-3], json.dumps(payload, ensure_ascii=False), row[-2], row[-1]))
 
 
 def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) -> int:

@@ -72,6 +72,8 @@ class DeliverySettings(_Strict):
     read_seconds: Seconds = 30
     max_answer_bytes: Annotated[int, Field(ge=1024, le=10_000_000)] = 65_536
     claim_batch: Annotated[int, Field(ge=1, le=10_000)] = 200
+    people_per_shard: Count = 5_000
+    max_shards: Annotated[int, Field(ge=1, le=32)] = 4
     breaker_failures: Count = 5
     breaker_seconds: Seconds = 60
     max_wait_seconds: Annotated[float, Field(ge=0)] = 90

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from aiolimiter import AsyncLimiter
 
 from o2o_registration.answers import STOPS_RUN, Answer, Outcome
 from o2o_registration.breaker import Breaker
@@ -30,7 +29,7 @@ from o2o_registration.progress import Progress
 log = logging.getLogger(__name__)
 
 LIMITER_SLICE = 0.1
-"""Seconds. The rate limit is kept in slices this long, so that a full second never sees more than 1.1 times it."""
+"""Seconds. People are claimed for so long at a time, so that a full second hardly sees more than 1.1 times the rate."""
 STALE_INTENT_SECONDS = 5.0
 """A process that was frozen this long between intent and call must not make the call: others may have given it up."""
 GATHER_SECONDS = 0.004
@@ -65,9 +64,7 @@ class Delivery:
 
     def __init__(self, outbox: Outbox, send: Send, settings: Settings) -> None:
         self._outbox, self._send, self._settings = outbox, send, settings.delivery
-        per_slice = settings.delivery.calls_per_second * LIMITER_SLICE
-        self._burst = max(1, int(per_slice))
-        self._limiter = AsyncLimiter(self._burst, self._burst / settings.delivery.calls_per_second)
+        self._burst = max(1, int(settings.delivery.calls_per_second * LIMITER_SLICE))
         self._outcomes: Counter[Outcome] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(self._settings.concurrency)
@@ -141,14 +138,15 @@ class Delivery:
                 await self._call_ended()
                 await asyncio.sleep(GATHER_SECONDS)
                 continue
-            await self._limiter.acquire(room)
             claimed_at = asyncio.get_running_loop().time()
-            intents = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
+            claim = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
             now = asyncio.get_running_loop().time()
             self._pace.claimed(now, GATHER_SECONDS + now - claimed_at, self._outcomes.total())
-            for intent in intents:
+            for intent in claim.intents:
                 self._start(intent, claimed_at, breaker)
-            if not intents and not await self._more(recorder):
+            if (pause := claimed_at + claim.pause - now) > 0:
+                await self._sleep(pause)
+            elif not claim.pause and not await self._more(recorder):
                 return None
         return None
 

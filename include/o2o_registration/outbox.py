@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 ORPHAN_MARGIN = timedelta(seconds=60)
 """An open attempt older than the longest call plus this belongs to a process that is gone: time enough to record."""
 MAX_BACKOFF_SECONDS = 6 * 3600
+LATE_SECONDS = 0.02
+"""Who asks this much late may catch up, or the time of each question would be lost to the rate."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Intent:
     employee_id: str
     body: str = field(repr=False)
     """The payload as JSON."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """People to call now, and the seconds from the question until the rate limit lets the next call leave."""
+
+    intents: list[Intent]
+    pause: float
 
 
 @dataclass(frozen=True)
@@ -46,22 +56,36 @@ class Outbox:
         self._ids = list(employee_ids)
         self._orphan_age = timedelta(seconds=settings.delivery.call_seconds) + ORPHAN_MARGIN
 
-    def claim(self, limit: int, probe: bool = False) -> list[Intent]:
+    def claim(self, limit: int, probe: bool = False) -> Claim:
         """Claim up to `limit` due people and commit their attempts, in one statement. Oldest first.
 
-        A probe of an o2o that may still be down takes somebody whose one repetition out of doubt is not at stake.
+        The rate limit is one for all who deliver from this ledger: each claim moves the instant of the next by the
+        calls that it takes. A probe of an o2o that may still be down takes somebody whose one repetition out of doubt
+        is not at stake.
         """
+        rate = self._settings.delivery.calls_per_second
         with self._ledger.begin() as connection:
             rows = connection.execute(
                 sa.text(f"""
-                    with due as (
+                    with gate as materialized (
+                        -- locked, so that two who ask at once do not both find it open
+                        select case when next_call_at < clock_timestamp() + make_interval(secs => :most)
+                                    then cast(extract(epoch from next_call_at - clock_timestamp()) as double precision)
+                                    else 0 end as pause
+                        from o2o.delivery_state where id = 1 for update
+                    ), due as (
                         select employee_id, payload, resends
                         from o2o.registration
                         where status = 'pending' and not_before <= now()
                           and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
                         order by {"resends," if probe else ""} not_before, employee_id
-                        limit :limit
+                        limit (select case when pause > 0 then 0 else :limit end from gate)
                         for update skip locked
+                    ), spent as (
+                        update o2o.delivery_state
+                        set next_call_at = clock_timestamp() + make_interval(secs => greatest(gate.pause, -:late)
+                            + (select count(*) from due) / cast(:rate as double precision))
+                        from gate where id = 1 and exists (select from due)
                     ), intent as (
                         insert into o2o.attempt (employee_id, run_id, kind)
                         select employee_id, :run_id, case when resends > 0 then 'resend' else 'first' end from due
@@ -71,12 +95,21 @@ class Outbox:
                         set status = 'claimed', attempt_id = intent.id, detail = null, updated_at = now()
                         from intent where r.employee_id = intent.employee_id
                     )
-                    select intent.id, due.employee_id, cast(due.payload as text)
-                    from intent join due using (employee_id)
+                    select gate.pause, intent.id, due.employee_id, cast(due.payload as text)
+                    from gate left join (intent join due using (employee_id)) on true
                 """),  # noqa: S608 - one of two constants
-                {"limit": limit, "run_id": self._run_id, "ids": self._ids},
+                {
+                    "limit": limit,
+                    "run_id": self._run_id,
+                    "ids": self._ids,
+                    "rate": rate,
+                    "late": LATE_SECONDS,
+                    # nobody takes more than that at once: a clock has jumped
+                    "most": limit / rate + 1,
+                },
             ).all()
-        return [Intent(*row) for row in rows]
+        intents = [Intent(*row[1:]) for row in rows if row[1] is not None]
+        return Claim(intents, len(intents) / rate if intents else max(0.0, rows[0][0]))
 
     def record(self, results: Sequence[Result]) -> None:
         """Close attempts and settle their people. A late answer also settles an attempt that was given up."""

@@ -61,7 +61,7 @@ function card(title, value, share, bad = false) {
 }
 
 function table(columns, rows) {
-  const head = el("tr", {}, ...columns.map(([title, , kind]) => el("th", { class: kind }, title)));
+  const head = el("tr", {}, ...columns.map(([title, , kind, sorted]) => el("th", { class: kind, "aria-sort": sorted }, title)));
   const body = rows.map((row) => el("tr", {}, ...columns.map(([, value, kind]) => {
     const content = value(row);
     return el("td", { class: kind }, content instanceof Node ? content : String(content ?? ""));
@@ -187,14 +187,22 @@ async function person(text) {
 
 /* Worklists and decisions */
 
-async function worklist(name, { reason, newest = false, pages = [null] }) {
-  const body = { name, reason: reason ?? null, newest_first: newest, after: pages.at(-1) };
+async function worklist(name, { reason, sort = "since", descending = false, pages = [null] }) {
+  const body = { name, reason: reason ?? null, sort, descending, after: pages.at(-1) };
   const data = await json("worklist", body);
   const chosen = () => [...document.querySelectorAll("input[data-id]:checked")].map((box) => box.dataset.id);
-  const again = (changes) => show(() => worklist(name, { reason, newest, pages, ...changes }));
+  const again = (changes) => show(() => worklist(name, { reason, sort, descending, pages, ...changes }));
+  const by = (title, key, value, kind) => {
+    const mine = sort === key;
+    const turn = () => again({ sort: key, descending: mine && !descending, pages: [null] });
+    const arrow = mine ? (descending ? " ↓" : " ↑") : "";
+    return [el("button", { type: "button", class: "sort", onclick: turn }, title + arrow), value, kind,
+      mine ? (descending ? "descending" : "ascending") : undefined];
+  };
   const columns = [
-    ["Employee", (row) => el("button", { type: "button", onclick: () => show(() => person(row.employee_id)) }, row.employee_id)],
-    ["Since", (row) => time(row.since), "time"], ["Reason", (row) => row.reason],
+    by("Employee", "employee_id",
+      (row) => el("button", { type: "button", onclick: () => show(() => person(row.employee_id)) }, row.employee_id)),
+    by("Since", "since", (row) => time(row.since), "time"), by("Reason", "reason", (row) => row.reason),
     ["Name", (row) => `${row.first_name ?? ""} ${row.last_name ?? ""}`], ["E-mail", (row) => row.email],
   ];
   if (mayAct && ACTIONS[name]) {
@@ -203,7 +211,6 @@ async function worklist(name, { reason, newest = false, pages = [null] }) {
   return [
     el("div", { class: "tools" },
       reason ? el("button", { type: "button", onclick: () => again({ reason: undefined, pages: [null] }) }, `${reason.replaceAll("_", " ")} ✕`) : null,
-      el("button", { type: "button", onclick: () => again({ newest: !newest, pages: [null] }) }, newest ? "Newest first" : "Oldest first"),
       el("button", { type: "button", onclick: () => download(name, reason) }, "Download CSV"),
       buttons(name, chosen, () => again({}))),
     data.rows.length ? table(columns, data.rows) : el("p", { class: "faint" }, "Nobody."),

@@ -60,7 +60,7 @@ def test_a_delivery_that_somebody_stops_ends_soon_and_loses_nothing(live: Live, 
 def _stop(live: Live, run: str, how: str) -> None:
     path = f"/dags/{DAG}"
     if how == MARK_FAILED:
-        task = f"{path}/dagRuns/{quote(run, safe='')}/taskInstances/post_users"
+        task = f"{path}/dagRuns/{quote(run, safe='')}/taskInstances/post_users/0"
         live.stack.api.call("PATCH", f"{task}?update_mask=new_state", {"new_state": "failed"})
     else:
         body = {"dag_run_id": run, "task_ids": ["post_users"], "dry_run": False, "only_failed": False}

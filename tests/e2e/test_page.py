@@ -125,6 +125,30 @@ def test_markup_and_formulas_in_hr_rows_stay_text(live: Live) -> None:
 
 @browser
 @needs_chromium
+def test_a_click_on_a_columns_head_sorts_by_it_and_another_turns_it_round(live: Live) -> None:
+    """Said to screen readers, too."""
+    bad = [("Z2", "aaa"), ("A1", "bbb"), ("M3", "ccc")]
+    with live.world.engine.begin() as connection:
+        for employee, email in bad:
+            connection.exec_driver_sql(
+                "insert into hr.employee values (%s, 'P1', 'Ann', 'Peeters', %s, 'nl', '', 'ACME', true, now())",
+                (employee, email),
+            )
+    assert live.run(max_bad_share=1.0) == "success"
+    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+        page.goto(f"{live.stack.airflow_url}/o2o/")
+        page.locator("#tabs").get_by_role("button", name="Set aside").click()
+        head = page.locator("th", has=page.get_by_role("button", name="Employee"))
+        for direction in ("ascending", "descending"):
+            head.get_by_role("button").click()
+            expect(head).to_have_attribute("aria-sort", direction)
+            ids = page.locator("main tbody tr td:first-child").all_inner_texts()
+            assert ids == sorted(ids, reverse=direction == "descending")
+            assert len(ids) >= len(bad)
+
+
+@browser
+@needs_chromium
 def test_the_page_is_in_airflows_navigation_and_on_its_runs(live: Live) -> None:
     """From a run it shows that run alone."""
     live.world.hire(3)

@@ -25,7 +25,11 @@ ENDED = ("success", "failed")
 @contextlib.contextmanager
 def airflow(world: World) -> Iterator[Stack]:
     """Airflow as `make run` starts it, over this world's warehouse, ledger and simulator."""
-    names = {name: value for name, value in world.environment.items() if name.startswith(("AIRFLOW_CONN", "O2O"))}
+    names = {
+        name: value
+        for name, value in world.environment.items()
+        if name.startswith(("AIRFLOW_CONN", "AIRFLOW__", "OTEL", "O2O"))
+    }
     run_dir = Path(world.folder) / "stack"
     config = StackConfig(Layout(run_dir=run_dir), Ports(0, 0, 0), environment=names, fsync=False)
     with Stack(config, Reporter(Console(quiet=True))) as stack:

@@ -37,14 +37,14 @@ def _call_before_commit() -> None:
 
     real = Outbox.claim
 
-    def claim(self: Any, *arguments: Any) -> Any:
-        intents = real(self, *arguments)
+    def sabotaged(self: Any, *arguments: Any) -> Any:
+        claim = real(self, *arguments)
         with self._ledger.begin() as connection:
-            for intent in intents:
+            for intent in claim.intents:
                 connection.execute(sa.text("delete from o2o.attempt where id = :id"), {"id": intent.attempt_id})
-        return intents
+        return claim
 
-    Outbox.claim = claim  # type: ignore[method-assign]
+    Outbox.claim = sabotaged  # type: ignore[method-assign]
 
 
 def _no_lookback() -> None:

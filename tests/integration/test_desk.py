@@ -88,22 +88,24 @@ def test_who_is_not_sent_yet_is_checked_but_not_sent(pipeline: Pipeline) -> None
     assert sentence(pipeline, "E1") == "Waits until somebody approves a large batch."
 
 
-@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", ["since", "employee_id", "reason"])
 @pytest.mark.parametrize("name", ["rejected", "quarantined"])
-def test_a_worklist_pages_through_all_of_it_once(pipeline: Pipeline, name: Any, newest_first: bool) -> None:
-    """In order, none twice, none left out, also where many have the same time."""
+def test_a_worklist_pages_through_all_of_it_once(pipeline: Pipeline, name: Any, sort: Any, descending: bool) -> None:
+    """In order, none twice, none left out, also where many have the same time or reason."""
     with pipeline.ledger.begin() as connection:
         connection.execute(sa.text(_MANY[name]))
     seen: list[dict[str, Any]] = []
     after = None
     while True:
-        page = worklists.page(pipeline.ledger, name, after=after, newest_first=newest_first, size=40)
+        page = worklists.page(pipeline.ledger, name, after=after, sort=sort, descending=descending, size=40)
         seen += page.rows
         after = page.after
         if after is None:
             break
-    times = [row["since"] for row in seen]
-    assert times == sorted(times, reverse=newest_first)
+    values = [row[sort] for row in seen]
+    assert values == sorted(values, reverse=descending)
+    assert sort == "employee_id" or len(set(values)) in (3, 7)
     assert {row["employee_id"] for row in seen} == {f"E{number}" for number in range(205)}
     assert len(seen) == len(list(worklists.rows(pipeline.ledger, name))) == 205
     assert worklists.page(pipeline.ledger, name, reason="none such").rows == []
@@ -111,13 +113,14 @@ def test_a_worklist_pages_through_all_of_it_once(pipeline: Pipeline, name: Any, 
 
 _MANY = {
     "rejected": """
-        insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id, updated_at)
-        select 'E' || n, 'rejected', n, '{"user": {}}', '', 'r', timestamptz '2026-01-01' + n % 7 * interval '1 day'
+        insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id, detail, updated_at)
+        select 'E' || n, 'rejected', n, '{"user": {}}', '', 'r', 'HTTP ' || 400 + n % 3,
+               timestamptz '2026-01-01' + n % 7 * interval '1 day'
         from generate_series(0, 204) as n
     """,
     "quarantined": """
         insert into o2o.quarantine (source_key, fingerprint, "row", reasons, run_id, quarantined_at)
-        select 'E' || n, '', '{}', '[{"code": "x", "words": "y"}]', 'r',
+        select 'E' || n, '', '{}', jsonb_build_array(jsonb_build_object('code', 'x', 'words', n % 3)), 'r',
                timestamptz '2026-01-01' + n % 7 * interval '1 day'
         from generate_series(0, 204) as n
     """,

@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from o2o_registration.desk.overview import moment
 
 ListName = Literal["quarantined", "rejected", "in_doubt", "held"]
+SortName = Literal["since", "employee_id", "reason"]
 PAGE = 50
+_SORTS: dict[SortName, tuple[str, str]] = {
+    "since": ("since", "timestamptz"),
+    "employee_id": ("key", "text"),
+    "reason": ("first_reason", "text"),
+}
+"""What a list is sorted by: column and type."""
 CSV_COLUMNS = ("employee_id", "since", "reason", "first_name", "last_name", "email")
 
 
@@ -28,26 +35,32 @@ def page(
     name: ListName,
     reason: str | None = None,
     after: list[str] | None = None,
-    newest_first: bool = False,
+    sort: SortName = "since",
+    descending: bool = False,
     size: int = PAGE,
 ) -> Page:
-    """By time, then id: a page starts behind the last row of the one before, so that deep pages cost no more."""
-    order, beyond = ("desc", "<") if newest_first else ("asc", ">")
+    """Sorted, then by id: a page starts behind the last row of the one before, so that deep pages cost no more."""
+    order, beyond = ("desc", "<") if descending else ("asc", ">")
     source = _QUARANTINE if name == "quarantined" else _REGISTRATION
+    column, kind = _SORTS[sort]
     sql = f"""
         select * from ({source}) as one
-        where (cast(:since as timestamptz) is null or (since, key) {beyond} (cast(:since as timestamptz), :key))
-        order by since {order}, key {order} limit :size
+        where (cast(:at as {kind}) is null or ({column}, key) {beyond} (cast(:at as {kind}), :key))
+        order by {column} {order}, key {order} limit :size
     """  # noqa: S608 - constants of this module
-    since, key = after or (None, None)
+    at, key = after or (None, None)
     with ledger.connect() as connection:
         found = connection.execute(
-            sa.text(sql), {"status": name, "reason": reason, "since": since, "key": key, "size": size + 1}
+            sa.text(sql), {"status": name, "reason": reason, "at": at, "key": key, "size": size + 1}
         ).all()
     rows = [_row(one) for one in found[:size]]
     more = len(found) > size
     last = found[size - 1] if more else None
-    return Page(rows, [last.since.isoformat(), last.key] if last is not None else None)
+    return Page(rows, None if last is None else [_text(getattr(last, column)), last.key])
+
+
+def _text(value: Any) -> str:
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
 
 
 def rows(ledger: sa.Engine, name: ListName, reason: str | None = None) -> Iterator[dict[str, Any]]:
@@ -74,6 +87,7 @@ def _row(one: Any) -> dict[str, Any]:
 
 _REGISTRATION = """
     select employee_id as key, updated_at as since, coalesce(detail, '') as reason,
+           coalesce(detail, '') as first_reason,
            payload -> 'user' ->> 'FirstName' as first_name, payload -> 'user' ->> 'LastName' as last_name,
            payload -> 'user' ->> 'Email' as email
     from o2o.registration
@@ -82,6 +96,8 @@ _REGISTRATION = """
 _QUARANTINE = """
     select source_key as key, quarantined_at as since,
            (select string_agg(reason ->> 'words', ' ') from jsonb_array_elements(reasons) as reason) as reason,
+           -- what it is sorted by: the words of all would be put together for every row
+           coalesce(reasons #>> '{0,words}', '') as first_reason,
            "row" ->> 'first_name' as first_name, "row" ->> 'last_name' as last_name, "row" ->> 'email' as email
     from o2o.quarantine
     where cast(:status as text) is not null

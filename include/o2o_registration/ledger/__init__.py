@@ -61,7 +61,7 @@ def _harden(connection: sa.Connection) -> None:
         " case when current_setting('synchronous_commit') = 'off'"
         " then set_config('synchronous_commit', 'on', true) end",
         (f"{LOCK_SECONDS}s", f"{IDLE_MINUTES}min"),
-    )
+    ).close()
 
 
 def upgrade(url: str | sa.URL, revision: str = "head") -> None:

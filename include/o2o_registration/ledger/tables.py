@@ -201,5 +201,8 @@ delivery_state = Table(
     Column("wait_until", _TIME),
     Column("detail", Text),
     Column("updated_at", _TIME, nullable=False, server_default=_NOW),
-    comment="One row: the circuit breaker, and how long o2o asked us to wait",
+    Column(
+        "next_call_at", _TIME, nullable=False, server_default=_NOW, comment="the rate limit lets no call leave before"
+    ),
+    comment="One row: the circuit breaker, how long o2o asked us to wait, and the rate limit",
 )
