@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from o2o_registration.fuse import Reading
 
 _BODY = """
-**{total:,} people** would be e-mailed by o2o for the first time. {why}
+**{total:,} people** would be e-mailed by o2o. {why}
 {usual} An e-mail cannot be called back.
 
 * **Approve**: they are sent now, at the rate limit.

@@ -11,12 +11,13 @@ from o2o_registration.config import FuseSettings
 ENOUGH_RUNS = 100
 """Fewer runs than this are no experience to compare with; then only the absolute limit counts."""
 
-_FRESH = "status = 'pending' and attempt_id is null and not passed_fuse"
+# refused people whose HR row changed, too: many of them at once are as large a batch
+_FRESH = "status = 'pending' and not passed_fuse"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """People that this run would send for the first time, against the limit; `usual` None without experience.
+    """People that this run would send and no run has weighed yet, against the limit; `usual` None without experience.
 
     `changed` are people whom an earlier question left held and whose HR row this run saw change; `held_before`
     those who are asked about with them although nothing changed.
