@@ -12,7 +12,7 @@ import sys
 
 import sqlalchemy as sa
 
-from o2o_registration import actions, ledger
+from o2o_registration import actions, clients, ledger
 from o2o_registration.actions import Action, Order
 from o2o_registration.errors import O2OError, driver_words
 
@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m o2o_registration", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("upgrade", help="create the ledger, or bring it to this code's revision")
+    whose = commands.add_parser("owner", help="say whose people are in the ledger, or make it another client's")
+    whose.add_argument("client", nargs="?", help=f"the new owner; '{clients.DEFAULT}' where there are no client files")
     for name, (_, words) in _LISTS.items():
         commands.add_parser(name, help=words)
     for name, (_, words) in _ORDERS.items():
@@ -69,7 +71,9 @@ def _run(options: argparse.Namespace, url: str) -> int:
     engine = ledger.connect(url)
     try:
         ledger.check_version(engine)
-        if options.command in _LISTS:
+        if options.command == "owner":
+            _owner(engine, options.client)
+        elif options.command in _LISTS:
             _list(engine, _LISTS[options.command][0])
         else:
             order = Order(_ORDERS[options.command][0], tuple(options.employee_ids), options.who, options.why)
@@ -77,6 +81,13 @@ def _run(options: argparse.Namespace, url: str) -> int:
     finally:
         engine.dispose()
     return 0
+
+
+def _owner(engine: sa.Engine, client: str | None) -> None:
+    with engine.begin() as connection:
+        if client is not None:
+            ledger.hand_over(connection, client)
+        print(ledger.owner(connection) or "nobody's yet: the first run makes it its client's")
 
 
 def _list(engine: sa.Engine, status: str) -> None:

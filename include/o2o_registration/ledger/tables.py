@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Identity,
@@ -202,4 +203,14 @@ delivery_state = Table(
     Column("detail", Text),
     Column("updated_at", _TIME, nullable=False, server_default=_NOW),
     comment="One row: the circuit breaker, and how long o2o asked us to wait",
+)
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("client", Text, nullable=False),
+    Column("since", _TIME, nullable=False, server_default=_NOW),
+    CheckConstraint("id = 1", name="ck_owner_one_row"),
+    comment="At most one row: the client whose people are here; no other client's run touches them",
 )
