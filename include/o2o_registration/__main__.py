@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from o2o_registration import actions, clients, ledger
 from o2o_registration.actions import Action, Order
-from o2o_registration.errors import O2OError, driver_words
+from o2o_registration.errors import ConfigurationError, O2OError, driver_words
 
 URL = "O2O_LEDGER_URL"
 _ORDERS = {
@@ -85,6 +85,8 @@ def _run(options: argparse.Namespace, url: str) -> int:
 
 def _owner(engine: sa.Engine, client: str | None) -> None:
     with engine.begin() as connection:
+        if client is not None and not clients.fits(client):
+            raise ConfigurationError(f"'{client}' owns nothing: {clients.NAMES}.")
         if client is not None:
             ledger.hand_over(connection, client)
         print(ledger.owner(connection) or "nobody's yet: the first run makes it its client's")

@@ -18,7 +18,7 @@ DAG_ID = "o2o_register_interested_employees"
 EVERY_FIVE_MINUTES = "*/5 * * * *"
 DOCS_FOLDER = "O2O_DATA_DOCS_DIR"
 """Where Data Docs pages are written, one per run; unset: none are."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,59}")
+NAMES = "a client's name has lower case letters, digits and underscores, 60 at most"
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,13 @@ def check_name(path: Path) -> None:
         raise ConfigurationError(f"{path} is not read: rename it to {path.stem}.yaml.")
     if path.stem == DEFAULT:
         raise ConfigurationError(f"{path}: '{DEFAULT}' means that there are no clients; rename the file.")
-    if not _NAME.fullmatch(path.stem):
-        raise ConfigurationError(
-            f"{path}: a client's name has lower case letters, digits and underscores, 60 at most; rename the file."
-        )
+    if not fits(path.stem):
+        raise ConfigurationError(f"{path}: {NAMES}; rename the file.")
+
+
+def fits(name: str) -> bool:
+    """Whether it can be a client's name."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9_]{0,59}", name) is not None
 
 
 def served(only: str | None = None) -> list[Client]:
@@ -97,7 +100,7 @@ def complain() -> None:
     if found:
         dags = ", ".join(dag_id(one.path.stem) for one in found)
         words = "\n".join(str(one.error) for one in found)
-        raise ConfigurationError(f"{words}\nNot loaded until mended: {dags}. The other clients' DAGs run on.")
+        raise ConfigurationError(f"Not loaded until mended: {dags}. The other clients' DAGs run on.\n{words}")
 
 
 def _read(only: str | None) -> list[Client | Broken]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, ValidationError
 
 from o2o_registration.clients import EVERY_FIVE_MINUTES, Broken, Client, check_name
 from o2o_registration.config import (
@@ -29,7 +29,7 @@ from o2o_registration.errors import ConfigurationError
 
 
 def _cron(text: str) -> str:
-    from croniter import croniter
+    from croniter import croniter  # type: ignore[import-untyped]
 
     if len(text.split()) != 5 or not croniter.is_valid(text):
         raise ValueError("is no cron expression of five fields, as '*/5 * * * *' is one")
@@ -45,16 +45,20 @@ class _Connections(Strict):
     api: ConnectionId | None = None
 
 
-_Columns: Any = create_model("_Columns", __base__=Strict, **{name: (str | None, None) for name in Columns.model_fields})
+def _known_fields(columns: dict[str, str]) -> dict[str, str]:
+    unknown = sorted(set(columns) - set(Columns.model_fields))
+    if unknown:
+        raise ValueError(f"there are no fields {unknown}; the fields are {', '.join(Columns.model_fields)}")
+    return columns
 
 
 class _Mapping(Strict):
     """Bike plans are never taken over from elsewhere: nobody may get another employer's plan."""
 
     bike_plans: Annotated[BikePlans, Field(min_length=1)]
-    columns: _Columns = _Columns()
-    languages: Languages = {}
-    contract_types: ContractTypes = {}
+    columns: Annotated[dict[str, str], AfterValidator(_known_fields)] = Field(default_factory=dict)
+    languages: Languages = Field(default_factory=dict)
+    contract_types: ContractTypes = Field(default_factory=dict)
 
 
 class _ClientFile(Strict):
@@ -94,15 +98,14 @@ def read(path: Path) -> Overlay:
 def laid_over(shared: Config, overlay: Overlay) -> Config:
     """The shared configuration as this client has it. Raises ConfigurationError."""
     own = overlay.content
-    mapping = {**_set(shared.mapping), **_set(own.mapping)}
-    for part in ("columns", "languages", "contract_types"):
-        mapping[part] = {**_set(shared.mapping)[part], **_set(own.mapping).get(part, {})}
+    # bike plans are the client's alone, all else is laid over the shared words
+    words = _merged(_set(shared.mapping), _set(own.mapping)) | {"bike_plans": own.mapping.bike_plans}
     where = f"clients/{overlay.path.name}"
     made = replace(
         shared,
         client=overlay.client,
         settings=_model(Settings, overlay.path, "settings", _merged(_set(shared.settings), _set(own.settings))),
-        mapping=_model(Mapping, overlay.path, "mapping", mapping),
+        mapping=_model(Mapping, overlay.path, "mapping", words),
         mapping_source=f"{shared.mapping_source} or {where}",
     )
     return made if own.query is None else replace(made, extract_sql=own.query, sql_source=f"{where} (query)")
@@ -131,17 +134,14 @@ def read_all(paths: Sequence[Path]) -> list[Client | Broken]:
 
 def _set(model: Strict) -> dict[str, Any]:
     """What the file says, without defaults."""
-    return model.model_dump(exclude_unset=True, exclude_none=True)
+    return model.model_dump(exclude_unset=True)
 
 
 def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **shared,
-        **{
-            name: _merged(shared.get(name, {}), value) if isinstance(value, dict) else value
-            for name, value in own.items()
-        },
-    }
+    merged = dict(shared)
+    for name, value in own.items():
+        merged[name] = _merged(shared.get(name, {}), value) if isinstance(value, dict) else value
+    return merged
 
 
 def _model(model: type[Model], path: Path, part: str, content: dict[str, Any]) -> Model:
