@@ -20,6 +20,7 @@ from datetime import timedelta
 import o2o_maintenance_tasks as tasks
 import o2o_notify
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
+from o2o_registration import clients
 
 PARAMS = {
     "erase": Param(
@@ -45,27 +46,35 @@ PARAMS = {
     ),
 }
 
-with DAG(
-    dag_id="o2o_maintenance",
-    description="Deletes personal data that is no longer needed",
-    doc_md=__doc__,
-    # at night, when neither HR nor the desk works
-    schedule=CronDataIntervalTimetable("30 2 * * *", timezone="UTC"),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=20),
-    default_args={
-        "owner": "o2o-registration",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=5),
-        "retry_exponential_backoff": True,
-        "on_failure_callback": o2o_notify.on_failure,
-        # the first night may have years to forget
-        "execution_timeout": timedelta(hours=6),
-    },
-    params=PARAMS,
-    tags=["o2o", "hr", "privacy"],
-):
-    # independent of each other: an erasure that must wait keeps nothing else from being forgotten
-    for function in (tasks.erase_people, tasks.forget_old_data, tasks.delete_data_docs):
-        task(task_id=function.__name__, show_return_value_in_logs=False)(function)()
+
+def make(client: clients.Client) -> DAG:
+    """The DAG of one client."""
+    with DAG(
+        dag_id=client.maintenance_dag_id,
+        description="Deletes personal data that is no longer needed",
+        doc_md=__doc__,
+        # at night, when neither HR nor the desk works
+        schedule=CronDataIntervalTimetable("30 2 * * *", timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=20),
+        default_args={
+            "owner": "o2o-registration",
+            "retries": 3,
+            "retry_delay": timedelta(minutes=5),
+            "retry_exponential_backoff": True,
+            "on_failure_callback": o2o_notify.on_failure(client.name),
+            # the first night may have years to forget
+            "execution_timeout": timedelta(hours=6),
+        },
+        params=PARAMS,
+        tags=["o2o", "hr", "privacy", *([client.name] if client.name != clients.DEFAULT else [])],
+    ) as dag:
+        # independent of each other: an erasure that must wait keeps nothing else from being forgotten
+        for function in (tasks.erase_people, tasks.forget_old_data, tasks.delete_data_docs):
+            task(task_id=function.__name__, show_return_value_in_logs=False)(function)(client=client.name)
+    return dag
+
+
+for one in clients.served():
+    make(one)

@@ -17,6 +17,9 @@ so nobody is called twice, and every row can be accounted for.
 **To run it by hand**, use the trigger form: a window, single employees, or a dry run that calls nobody.
 **To look somebody up**, read `o2o.audit` and `o2o.registration` by `employee_id`.
 A failed run loses nothing: the next one begins where the last successful one ended.
+
+Where the configuration folder has client files there is a DAG for each of them, over connections, plans and a ledger of
+its own.
 """
 
 from datetime import timedelta
@@ -28,11 +31,12 @@ import o2o_tasks as tasks
 from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
 from airflow.providers.standard.operators.hitl import ApprovalOperator  # noqa: F401
 from airflow.providers.standard.operators.python import PythonOperator  # noqa: F401
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_parsing_context
 from o2o_approval import ApproveLargeBatchOperator
 from o2o_lineage import ExtractOperator, PipelineOperator
 from o2o_links import RunPageLink
 from o2o_operator import O2OUserCreateOperator
+from o2o_registration import clients
 
 PARAMS = {
     "since": Param(
@@ -99,54 +103,73 @@ PARAMS = {
     ),
 }
 
-with DAG(
-    dag_id="o2o_register_interested_employees",
-    description="Registers interested employees with o2o, each exactly once",
-    doc_md=__doc__,
-    # a bare cron string has intervals without width in Airflow 3
-    schedule=CronDataIntervalTimetable("*/5 * * * *", timezone="UTC"),
-    # the watermark makes up for runs that were missed, in one run instead of many
-    catchup=False,
-    # one run may wait for an approval or for o2o; the ordinary trickle goes on beside it
-    max_active_runs=4,
-    dagrun_timeout=timedelta(hours=26),
-    default_args={
-        "owner": "o2o-registration",
-        # every task may be repeated safely; a minute outlasts a restart of PostgreSQL
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-        "on_failure_callback": o2o_notify.on_failure,
-        # a million rows take minutes; an hour means that something hangs
-        "execution_timeout": timedelta(hours=1),
-    },
-    params=PARAMS,
-    tags=["o2o", "hr", "registration"],
-):
+DEFAULT_ARGS = {
+    "owner": "o2o-registration",
+    # every task may be repeated safely; a minute outlasts a restart of PostgreSQL
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    # a million rows take minutes; an hour means that something hangs
+    "execution_timeout": timedelta(hours=1),
+}
+
+
+def make(client: clients.Client) -> DAG:
+    """The DAG of one client."""
+    named = client.name != clients.DEFAULT
+    with DAG(
+        dag_id=client.dag_id,
+        description="Registers interested employees with o2o, each exactly once",
+        doc_md=__doc__,
+        # a bare cron string has intervals without width in Airflow 3
+        schedule=CronDataIntervalTimetable(client.schedule, timezone="UTC"),
+        # the watermark makes up for runs that were missed, in one run instead of many
+        catchup=False,
+        # one run may wait for an approval or for o2o; the ordinary trickle goes on beside it
+        max_active_runs=4,
+        dagrun_timeout=timedelta(hours=26),
+        default_args={**DEFAULT_ARGS, "on_failure_callback": o2o_notify.on_failure(client.name)},
+        params=PARAMS,
+        tags=["o2o", "hr", "registration", *([client.name] if named else [])],
+    ) as dag:
+        wire(client)
+    return dag
+
+
+def wire(client: clients.Client) -> None:
+    """The tasks of one client's DAG, in their order."""
+    name = client.name
     # each task logs its numbers as a table; once is enough
     quiet = {"show_return_value_in_logs": False}
     extract = ExtractOperator(
-        task_id="extract_interested_employees", python_callable=tasks.extract_interested_employees, **quiet
+        task_id="extract_interested_employees",
+        client=name,
+        python_callable=tasks.extract_interested_employees,
+        **quiet,
     )
-    check = PipelineOperator(task_id="check_quality", python_callable=tasks.check_quality, **quiet)
-    build = PipelineOperator(task_id="build_payloads", python_callable=tasks.build_payloads, **quiet)
+    check = PipelineOperator(task_id="check_quality", client=name, python_callable=tasks.check_quality, **quiet)
+    build = PipelineOperator(task_id="build_payloads", client=name, python_callable=tasks.build_payloads, **quiet)
     approve = ApproveLargeBatchOperator(
         task_id="approve_large_batch",
+        client=name,
         # the wait for a person has its own limit, in settings.yaml
         execution_timeout=None,
     )
     # one task, or several that share a large batch
     post = O2OUserCreateOperator.partial(
         task_id="post_users",
+        client=name,
+        http_conn_id=client.api,
         map_index_template="{{ task.shard + 1 }} of {{ task.shards }}",
         # at 50 calls a second this is 1,080,000 people; Airflow stopping it loses nothing
         execution_timeout=timedelta(hours=6),
     ).expand_kwargs(approve.output)
     load = PipelineOperator(
         task_id="load_audit",
+        client=name,
         python_callable=tasks.load_audit,
-        outlets=[tasks.REGISTRATIONS, tasks.ATTENTION],
+        outlets=[tasks.registrations(name), tasks.attention(name)],
         # a rejected batch skips the calls, but the run is settled all the same
         trigger_rule="none_failed",
         **quiet,
@@ -156,3 +179,8 @@ with DAG(
 
     for one in (extract, check, build, approve, load):
         one.operator_extra_links = (RunPageLink(),)
+
+
+# a task's process needs its own DAG alone
+for one in clients.served(only=get_parsing_context().dag_id):
+    make(one)

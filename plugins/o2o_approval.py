@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from o2o_connections import ledger_engine
 from o2o_context import explained
+from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,8 +31,10 @@ _BODY = """
 class ApproveLargeBatchOperator(ApprovalOperator):
     """Asks only when more people than the fuse allows would be sent; no personal data in the question."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(subject="A large batch waits to be sent to o2o", defaults=self.REJECT, **kwargs)
+    def __init__(self, *, client: str = DEFAULT, **kwargs: Any) -> None:
+        whose = "" if client == DEFAULT else f" for {client}"
+        super().__init__(subject=f"A large batch waits to be sent to o2o{whose}", defaults=self.REJECT, **kwargs)
+        self.client = client
 
     def execute(self, context: Context) -> Any:
         from o2o_registration import fuse
@@ -40,9 +43,10 @@ class ApproveLargeBatchOperator(ApprovalOperator):
         if context["params"]["dry_run"]:
             self.log.info("Dry run: nothing will be sent, so nothing is to approve")
             return self._shards(context)
-        with explained(self.log):
-            settings = load_config().settings.fuse
-            reading = fuse.weigh(ledger_engine(), settings, context["dag_run"].run_id, context["params"]["max_people"])
+        with explained(self.log, self.client):
+            config = load_config(client=self.client)
+            settings, ledger = config.settings.fuse, ledger_engine(config.client)
+            reading = fuse.weigh(ledger, settings, context["dag_run"].run_id, context["params"]["max_people"])
         if not reading.asks:
             self.log.info("%d people to send, limit %d: no approval needed", reading.people, reading.limit)
             return self._shards(context)
@@ -53,7 +57,7 @@ class ApproveLargeBatchOperator(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Carry out the answer first: a retry asks again, an answer that was taken and lost would not."""
-        with explained(self.log):
+        with explained(self.log, self.client):
             self._carry_out(context["dag_run"].run_id, event)
         super().execute_complete(context, event)
         return self._shards(context)
@@ -64,10 +68,11 @@ class ApproveLargeBatchOperator(ApprovalOperator):
         from o2o_registration.config import load_config
         from o2o_registration.outbox import Outbox
 
-        with explained(self.log):
-            settings = load_config().settings
+        with explained(self.log, self.client):
+            config = load_config(client=self.client)
+            settings, ledger = config.settings, ledger_engine(config.client)
             ids = tuple(context["params"]["employee_ids"] or ())
-            people = Outbox(ledger_engine(), settings, context["dag_run"].run_id, ids).due()
+            people = Outbox(ledger, settings, context["dag_run"].run_id, ids).due()
             found = shards.plan(people, settings.delivery)
         if len(found) > 1:
             self.log.info("%d people: shared by %d post_users tasks", people, len(found))
@@ -75,14 +80,16 @@ class ApproveLargeBatchOperator(ApprovalOperator):
 
     def _carry_out(self, run_id: str, event: dict[str, Any]) -> None:
         from o2o_registration import fuse
+        from o2o_registration.config import load_config
 
+        ledger = ledger_engine(load_config(client=self.client).client)
         user = event.get("responded_by_user") or {}
         actor = user.get("name") or user.get("id")
         if event.get("chosen_options") == [self.APPROVE]:
-            self.log.info("%d people approved", fuse.approve(ledger_engine(), run_id, str(actor)))
+            self.log.info("%d people approved", fuse.approve(ledger, run_id, str(actor)))
             return
         why = "large batch rejected" if actor else "nobody answered whether to send the large batch"
-        people = fuse.reject(ledger_engine(), run_id, str(actor or "pipeline"), why)
+        people = fuse.reject(ledger, run_id, str(actor or "pipeline"), why)
         self.log.warning(
             "%d people stay held (%s). They are asked about again when HR changes one of them or a batch is too"
             " large; to send them now, trigger a run with the action 'approve held'.",

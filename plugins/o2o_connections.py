@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from o2o_registration.clients import Client
 from o2o_registration.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from airflow.sdk import Connection
 
-WAREHOUSE_CONN_ID = "hr_warehouse"
-LEDGER_CONN_ID = "o2o_ledger"
-API_CONN_ID = "o2o_api"
-PRIVACY_CONN_ID = "o2o_privacy"
+API_CONN_ID = Client.api
+"""Of the one client of a configuration folder without client files."""
 
 # Airflow's connection type -> SQLAlchemy's driver name; others are named by the extra `sqlalchemy_driver`
 _DRIVERS = {
@@ -49,26 +48,30 @@ def get_connection(conn_id: str) -> Connection:
         ) from None
 
 
-def warehouse_engine() -> sa.Engine:
-    """The HR warehouse: any SQLAlchemy dialect."""
+def warehouse_engine(client: Client) -> sa.Engine:
+    """The client's HR warehouse: any SQLAlchemy dialect."""
     import sqlalchemy as sa
 
-    return sa.create_engine(sqlalchemy_url(get_connection(WAREHOUSE_CONN_ID)), hide_parameters=True)
+    return sa.create_engine(sqlalchemy_url(get_connection(client.warehouse)), hide_parameters=True)
 
 
-def ledger_engine() -> sa.Engine:
-    """The ledger, at the revision that this code needs."""
+def ledger_engine(client: Client, take: bool = True) -> sa.Engine:
+    """The client's ledger, at the revision that this code needs. Raises ConfigurationError for another client's.
+
+    `take`: one that is nobody's yet becomes this client's, as it should by a run.
+    """
     from o2o_registration import ledger
 
-    engine = ledger.connect(sqlalchemy_url(get_connection(LEDGER_CONN_ID)))
-    ledger.check_version(engine)
+    engine = ledger.connect(sqlalchemy_url(get_connection(client.ledger)), connection_id=client.ledger)
+    ledger.check_version(engine, client.ledger)
+    ledger.check_owner(engine, client, take)
     return engine
 
 
-def privacy_key() -> str | None:
-    """The key for pseudonyms; None without the connection, which only a ledger that has adopted a key minds."""
+def privacy_key(client: Client) -> str | None:
+    """The client's key for pseudonyms; None without the connection, which only a ledger that has adopted one minds."""
     try:
-        return get_connection(PRIVACY_CONN_ID).password or None
+        return get_connection(client.privacy).password or None
     except ConfigurationError:
         return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from o2o_registration import errors
+from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +26,7 @@ _FINAL = (
 
 
 @contextmanager
-def explained(log: Any) -> Iterator[None]:
+def explained(log: Any, client: str = DEFAULT) -> Iterator[None]:
     """Turn the pipeline's errors into Airflow's: the text alone, final where a retry cannot help."""
     import sqlalchemy as sa
 
@@ -39,12 +40,18 @@ def explained(log: Any) -> Iterator[None]:
         text = (
             f"The ledger failed ({errors.driver_words(error)}). Nothing is lost: what was"
             " not committed is done again by the retry or the next run. Check PostgreSQL and the connection"
-            " 'o2o_ledger'."
+            f" {_ledger_words(client)}."
         )
         if type(error.orig).__name__ == "LockNotAvailable":
             text += " Another session holds a lock: pg_blocking_pids() over pg_stat_activity names it."
         log.error("%s", text)
         raise AirflowException(text) from None
+
+
+def _ledger_words(client: str) -> str:
+    if client == DEFAULT:
+        return "'o2o_ledger'"
+    return f"'o2o_ledger_{client}', or what clients/{client}.yaml names instead (connections.ledger)"
 
 
 def request_of(context: Context) -> Request:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -38,6 +39,7 @@ class Lineage:
     """For operators: answers OpenLineage's question by the task's id."""
 
     task_id: str
+    client: str = DEFAULT
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The datasets of a task that has succeeded."""
@@ -45,26 +47,36 @@ class Lineage:
 
         tables = BY_TASK[self.task_id]
         return OperatorLineage(
-            inputs=[dataset for name in tables.reads for dataset in _datasets(name)],
-            outputs=[dataset for name in tables.writes for dataset in _datasets(name)],
+            inputs=[dataset for name in tables.reads for dataset in _datasets(name, self.client)],
+            outputs=[dataset for name in tables.writes for dataset in _datasets(name, self.client)],
         )
 
 
 class PipelineOperator(Lineage, PythonOperator):
-    """A task of the pipeline that is a function."""
+    """A task of the pipeline that is a function of the client."""
+
+    def __init__(self, *, client: str = DEFAULT, **kwargs: Any) -> None:
+        super().__init__(op_kwargs={"client": client}, **kwargs)
+        self.client = client
 
 
 class ExtractOperator(Lineage, ShortCircuitOperator):
     """The first task: its function returns None when there is nothing to do, which skips the rest."""
 
+    def __init__(self, *, client: str = DEFAULT, **kwargs: Any) -> None:
+        super().__init__(op_kwargs={"client": client}, **kwargs)
+        self.client = client
 
-def _datasets(name: str) -> list[Any]:
-    from o2o_connections import LEDGER_CONN_ID, WAREHOUSE_CONN_ID, get_connection
 
+def _datasets(name: str, client: str) -> list[Any]:
+    from o2o_connections import get_connection
+    from o2o_registration.config import load_config
+
+    config = load_config(client=client)
     if name != WAREHOUSE:
-        return [_dataset(get_connection(LEDGER_CONN_ID), name)]
-    connection = get_connection(WAREHOUSE_CONN_ID)
-    return [_dataset(connection, table) for table in _warehouse_tables(connection)]
+        return [_dataset(get_connection(config.client.ledger), name)]
+    connection = get_connection(config.client.warehouse)
+    return [_dataset(connection, table) for table in _tables_of(config.extract_sql, connection)]
 
 
 def _dataset(connection: Connection, table: str) -> Any:
@@ -76,10 +88,9 @@ def _dataset(connection: Connection, table: str) -> Any:
     return Dataset(namespace=f"{kind}://{connection.host or ''}{port}", name=f"{database}{table}")
 
 
-def _warehouse_tables(connection: Connection) -> list[str]:
+def _tables_of(query: str, connection: Connection) -> list[str]:
     """The tables that the extract's query names."""
-    from o2o_registration.config import load_config
     from openlineage.common.sql import parse
 
-    found = parse([load_config().extract_sql], dialect=connection.conn_type)
+    found = parse([query], dialect=connection.conn_type)
     return [table.qualified_name for table in found.in_tables] if found else []

@@ -19,4 +19,4 @@ class RunPageLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The page's address, relative to Airflow's."""
-        return f"/o2o/?{urlencode({'run': ti_key.run_id})}"
+        return f"/o2o/?{urlencode({'dag': ti_key.dag_id, 'run': ti_key.run_id})}"

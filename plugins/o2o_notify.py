@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("airflow.task")
 
 
-def on_failure(context: Context) -> None:
-    """The DAG's tasks call this when they fail for good."""
-    from o2o_registration.config import load_config
+def on_failure(client: str) -> Callable[[Context], None]:
+    """What a client's tasks call when they fail for good."""
 
-    tell(load_config().settings.notify.on_failure, context)
+    def tell_of_failure(context: Context) -> None:
+        from o2o_registration.config import load_config
+
+        tell(load_config(client=client).settings.notify.on_failure, context)
+
+    return tell_of_failure
 
 
 def tell(notifiers: Iterable[Notifier], context: Context) -> None:

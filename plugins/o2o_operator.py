@@ -11,6 +11,7 @@ from o2o_connections import API_CONN_ID, ledger_engine
 from o2o_context import explained
 from o2o_lineage import Lineage
 from o2o_links import RunPageLink
+from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,6 +26,8 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
     What is sent comes from the ledger, never from a template or XCom; what is returned are counts. Where o2o asks
     for a long pause the task defers, and holds no worker meanwhile.
 
+    `client` says whose ledger and settings; `http_conn_id` is that client's, too.
+
     The DAG's params `employee_ids` (deliver these alone) and `dry_run` (call nobody) are read where they are set.
     """
 
@@ -38,11 +41,13 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         *,
         endpoint: str = ENDPOINT,
         http_conn_id: str = API_CONN_ID,
+        client: str = DEFAULT,
         shard: int = 0,
         shards: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(endpoint=endpoint, http_conn_id=http_conn_id, method="POST", **kwargs)
+        self.client = client
         self.shard = shard
         self.shards = shards
         self._delivery: Delivery | None = None
@@ -60,17 +65,17 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         if params.get("dry_run"):
             self.log.info("Dry run: nobody is called")
             return {}
-        with explained(self.log):
-            settings = share(load_config().settings, self.shards)
-            outbox = Outbox(
-                ledger_engine(), settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ())
-            )
+        with explained(self.log, self.client):
+            config = load_config(client=self.client)
+            settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
+            outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
             hook = O2OHook(self.http_conn_id)
             delivered = deliver(
                 outbox,
                 lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
                 settings,
                 self._started,
+                self.http_conn_id,
             )
             self._report(delivered)
         if delivered.waiting is not None:

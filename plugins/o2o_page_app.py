@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from o2o_connections import ledger_engine, privacy_key
 from o2o_registration import actions
+from o2o_registration import ledger as ledgers
 from o2o_registration.actions import Action, Order
-from o2o_registration.config import load_config
+from o2o_registration.clients import Client, dag_id, data_docs, names
+from o2o_registration.config import Config, load_config
 from o2o_registration.desk import overview, people, worklists
 from o2o_registration.desk.masking import masked
 from o2o_registration.errors import O2OError
 from pydantic import BaseModel, Field
 
-DAG_ID = "o2o_register_interested_employees"
 STATIC = Path(__file__).parent / "o2o_page_static"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; form-action 'none'; base-uri 'none'",
@@ -35,8 +38,46 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_may_read = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
-_may_act = requires_access_dag("POST", DagAccessEntity.RUN, DAG_ID)
+
+def chosen(client: str | None = None) -> str:
+    """Whose people the request is about. Nobody's by default where there are several."""
+    known = names()
+    if client is None and len(known) == 1:
+        return known[0]
+    if client not in known:
+        raise HTTPException(404, "There is no such client.")
+    return str(client)
+
+
+Chosen = Annotated[str, Depends(chosen)]
+
+
+def _may_read(request: Request, name: Chosen, user: GetUserDep) -> None:
+    requires_access_dag("GET", DagAccessEntity.RUN, dag_id(name))(request, user)
+
+
+def _may_act(request: Request, name: Chosen, user: GetUserDep) -> None:
+    requires_access_dag("POST", DagAccessEntity.RUN, dag_id(name))(request, user)
+
+
+def _may(method: ResourceMethod, name: str, user: BaseUser) -> bool:
+    details = DagDetails(id=dag_id(name), team_name=DagModel.get_team_name(dag_id(name)))
+    return bool(
+        get_auth_manager().is_authorized_dag(
+            method=method, access_entity=DagAccessEntity.RUN, details=details, user=user
+        )
+    )
+
+
+def readable(user: GetUserDep) -> list[str]:
+    """The clients whose runs the user may read; 403 for somebody who may read none."""
+    found = [name for name in names() if _may("GET", name, user)]
+    if not found:
+        raise HTTPException(403, "Forbidden")
+    return found
+
+
+Readable = Annotated[list[str], Depends(readable)]
 
 
 def _from_this_page(x_o2o: Annotated[str | None, Header()] = None) -> None:
@@ -69,13 +110,16 @@ class Decision(BaseModel):
 
 def create_app() -> FastAPI:
     """One application per api-server process."""
-    app = FastAPI(dependencies=[Depends(_may_read)], docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(dependencies=[Depends(readable)], docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.get("/")(index)
-    app.get("/api/overview")(read_overview)
-    app.get("/api/docs")(read_docs)
+    app.get("/api/clients")(read_clients)
+    # what follows is about one client's people, and asks for the rights on that client's DAG
+    app.get("/api/overview", dependencies=[Depends(_may_read)])(read_overview)
+    app.get("/api/docs", dependencies=[Depends(_may_read)])(read_docs)
+    post = partial(app.post, dependencies=[Depends(_may_read), Depends(_from_this_page)])
     for path, function in (("person", read_person), ("worklist", read_worklist), ("worklist.csv", download)):
-        app.post(f"/api/{path}", dependencies=[Depends(_from_this_page)])(function)
+        post(f"/api/{path}")(function)
     app.post("/api/act", dependencies=[Depends(_from_this_page), Depends(_may_act)])(act)
     app.middleware("http")(_harden)
     app.exception_handler(O2OError)(_explain)
@@ -98,26 +142,32 @@ async def _database(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": f"The ledger failed ({type(error).__name__}); is PostgreSQL up?"}, 503)
 
 
-@lru_cache(maxsize=1)
-def _engine() -> sa.Engine:
-    return ledger_engine()
+@lru_cache(maxsize=64)
+def _engine(client: Client) -> sa.Engine:
+    return ledger_engine(client, take=False)
 
 
-def ledger() -> sa.Engine:
-    """One pool per process. A ledger that was out of reach is tried again by the next request."""
-    return _engine()
+def config(name: Chosen) -> Config:
+    return load_config(client=name)
+
+
+Configured = Annotated[Config, Depends(config)]
+
+
+def ledger(of: Configured) -> sa.Engine:
+    """One pool per client and process. A ledger that was out of reach is tried again by the next request."""
+    engine = _engine(of.client)
+    # it may have changed hands since the pool was made
+    ledgers.check_owner(engine, of.client)
+    return engine
 
 
 Ledger = Annotated[sa.Engine, Depends(ledger)]
 
 
-def may_act(user: GetUserDep) -> bool:
+def may_act(name: Chosen, user: GetUserDep) -> bool:
     """Whether personal data is shown in full, and buttons at all."""
-    return bool(
-        get_auth_manager().is_authorized_dag(
-            method="POST", access_entity=DagAccessEntity.RUN, details=DagDetails(id=DAG_ID), user=user
-        )
-    )
+    return _may("POST", name, user)
 
 
 MayAct = Annotated[bool, Depends(may_act)]
@@ -127,16 +177,21 @@ def index() -> FileResponse:
     return FileResponse(STATIC / "index.html", media_type="text/html")
 
 
-def read_overview(engine: Ledger, acting: MayAct, run: str | None = None) -> dict[str, Any]:
+def read_clients(found: Readable) -> list[dict[str, str]]:
+    """What the page offers to choose from."""
+    return [{"name": name, "dag_id": dag_id(name)} for name in found]
+
+
+def read_overview(of: Configured, engine: Ledger, acting: MayAct, run: str | None = None) -> dict[str, Any]:
     if run is None:
-        return {**overview.overview(engine, load_config().settings), "may_act": acting}
+        return {**overview.overview(engine, of.settings), "may_act": acting}
     with engine.connect() as connection:
         return {"runs": overview.runs(connection, run), "may_act": acting}
 
 
-def read_person(query: Query, engine: Ledger, acting: MayAct) -> dict[str, Any]:
+def read_person(query: Query, of: Configured, engine: Ledger, acting: MayAct) -> dict[str, Any]:
     """The one who was meant, or the ids to choose from."""
-    matches = people.find(engine, query.text, privacy_key())
+    matches = people.find(engine, query.text, privacy_key(of.client))
     found = people.person(engine, matches[0]) if len(matches) == 1 else None
     if found is None:
         return {"matches": matches, "person": None}
@@ -181,12 +236,12 @@ def act(decision: Decision, engine: Ledger, user: GetUserDep) -> dict[str, Any]:
     return {"done": list(done), "words": actions.concerns(order, done)}
 
 
-def read_docs(run: str) -> Response:
+def read_docs(name: Chosen, run: str) -> Response:
     """The run's Data Docs page, which holds counts and no personal data."""
     from o2o_registration.quality.pages import page_name
 
-    folder = os.environ.get("O2O_DATA_DOCS_DIR")
-    page = Path(folder) / page_name(run) if folder else None
+    folder = data_docs(name)
+    page = folder / page_name(run) if folder else None
     if page is None or not page.is_file():
         return HTMLResponse(
             "<p>This run has no Data Docs: it checked no rows, or O2O_DATA_DOCS_DIR is not set.</p>", 404

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, get_current_context
@@ -12,39 +10,52 @@ from airflow.sdk.observability.stats import gauge
 from o2o_connections import ledger_engine, privacy_key, warehouse_engine
 from o2o_context import explained, order_of, request_of
 from o2o_notify import tell
+from o2o_registration.clients import DEFAULT, data_docs
 
 if TYPE_CHECKING:
     from o2o_registration.audit import Summary
-    from o2o_registration.config import Settings
+    from o2o_registration.config import Config
 
 log = logging.getLogger("airflow.task")
 
-REGISTRATIONS = Asset(name="o2o_registrations", uri="o2o://ledger/registrations")
-"""Every run that did something updates it; the event carries the run's numbers."""
-IN_DOUBT = Asset(name="o2o_in_doubt", uri="o2o://ledger/in_doubt")
-"""Updated only by a run that leaves in_doubt.warn_at people or more in doubt: schedule an alert by it."""
-ATTENTION = AssetAlias("o2o_attention")
 
-DOCS_FOLDER = "O2O_DATA_DOCS_DIR"
-"""Where Data Docs pages are written, one per run; unset: none are."""
+def registrations(client: str = DEFAULT) -> Asset:
+    """Every run that did something updates it; the event carries the run's numbers."""
+    return _asset("registrations", client)
 
 
-def extract_interested_employees() -> dict[str, int] | None:
+def in_doubt(client: str = DEFAULT) -> Asset:
+    """Updated only by a run that leaves in_doubt.warn_at people or more in doubt: schedule an alert by it."""
+    return _asset("in_doubt", client)
+
+
+def attention(client: str = DEFAULT) -> AssetAlias:
+    """By which a run that has reason to updates `in_doubt`."""
+    return AssetAlias("o2o_attention" if client == DEFAULT else f"o2o_attention__{client}")
+
+
+def _asset(name: str, client: str) -> Asset:
+    if client == DEFAULT:
+        return Asset(name=f"o2o_{name}", uri=f"o2o://ledger/{name}")
+    return Asset(name=f"o2o_{name}__{client}", uri=f"o2o://ledger/{client}/{name}")
+
+
+def extract_interested_employees(client: str = DEFAULT) -> dict[str, int] | None:
     """Read the run's window. Returns counts, or None when there is nothing to do, which skips the rest."""
     from o2o_registration import actions, audit, extract, window
     from o2o_registration.config import load_config
     from o2o_registration.outbox import Outbox
     from o2o_registration.report import table
 
-    with explained(log):
+    with explained(log, client):
         request = request_of(get_current_context())
-        config = load_config()
-        ledger = ledger_engine()
+        config = load_config(client=client)
+        ledger = ledger_engine(config.client)
         with ledger.connect() as connection:
             reached = window.read_watermark(connection)
         run = window.plan(request, reached, config.settings.window.lookback)
         log.info("Window %s to %s", _when(run.window.since), _when(run.window.until))
-        found = extract.extract(warehouse_engine(), ledger, config, run, privacy_key())
+        found = extract.extract(warehouse_engine(config.client), ledger, config, run, privacy_key(config.client))
         log.info(table("Extracted", vars(found)))
         order = order_of(get_current_context())
         if order and not run.dry_run:
@@ -54,25 +65,25 @@ def extract_interested_employees() -> dict[str, int] | None:
         ):
             return vars(found)
         summary = audit.settle(ledger, run.run_id)
-    _tell_of_doubt(summary, config.settings)
+    _tell_of_doubt(summary, config)
     log.info("Nothing new and nothing waiting: the rest of this run is skipped")
     return None
 
 
-def check_quality() -> dict[str, Any]:
+def check_quality(client: str = DEFAULT) -> dict[str, Any]:
     """Check the candidates. Returns counts per reason. Fails the run when too many are bad."""
     from o2o_registration.checking import check
     from o2o_registration.config import load_config
     from o2o_registration.report import table
 
     context = get_current_context()
-    docs = os.environ.get(DOCS_FOLDER)
-    with explained(log):
+    with explained(log, client):
+        config = load_config(client=client)
         checked = check(
-            ledger_engine(),
-            load_config(),
+            ledger_engine(config.client),
+            config,
             context["dag_run"].run_id,
-            Path(docs) if docs else None,
+            data_docs(client),
             context["params"]["max_bad_share"],
         )
     for warning in checked.warnings:
@@ -81,7 +92,7 @@ def check_quality() -> dict[str, Any]:
     return {"rows": checked.rows, "quarantined": checked.bad, "reasons": checked.reasons}
 
 
-def build_payloads() -> dict[str, int]:
+def build_payloads(client: str = DEFAULT) -> dict[str, int]:
     """Turn the good candidates into pending registrations. Returns counts; a dry run only says who they are."""
     from o2o_registration.building import build
     from o2o_registration.config import load_config
@@ -89,8 +100,10 @@ def build_payloads() -> dict[str, int]:
 
     context = get_current_context()
     dry_run = bool(context["params"]["dry_run"])
-    with explained(log):
-        built = build(ledger_engine(), load_config(), context["dag_run"].run_id, dry_run, privacy_key())
+    with explained(log, client):
+        config = load_config(client=client)
+        key = privacy_key(config.client)
+        built = build(ledger_engine(config.client), config, context["dag_run"].run_id, dry_run, key)
     counts = {"registered": built.registered, "known": built.known, "quarantined": built.quarantined}
     log.info(table("Would be sent" if dry_run else "Built", counts))
     if dry_run:
@@ -98,30 +111,33 @@ def build_payloads() -> dict[str, int]:
     return counts
 
 
-def load_audit(outlet_events: Any) -> dict[str, Any]:
+def load_audit(outlet_events: Any, client: str = DEFAULT) -> dict[str, Any]:
     """Write the audit, settle the run, prove its arithmetic. Returns the summary and hands it to the asset event."""
     from o2o_registration import audit
     from o2o_registration.config import load_config
     from o2o_registration.report import table
 
     context = get_current_context()
-    with explained(log):
-        ledger = ledger_engine()
+    with explained(log, client):
+        config = load_config(client=client)
+        ledger = ledger_engine(config.client)
         audit.load(ledger)
         summary = audit.settle(ledger, context["dag_run"].run_id)
-        settings = load_config().settings
     log.info(table("Run summary", {name: value for name, value in summary.as_dict().items() if value is not None}))
-    outlet_events[REGISTRATIONS].extra = summary.as_dict()
-    if _tell_of_doubt(summary, settings):
-        outlet_events[ATTENTION].add(IN_DOUBT, extra=summary.as_dict())
+    outlet_events[registrations(client)].extra = summary.as_dict()
+    if _tell_of_doubt(summary, config):
+        outlet_events[attention(client)].add(in_doubt(client), extra=summary.as_dict())
     return summary.as_dict()
 
 
-def _tell_of_doubt(summary: Summary, settings: Settings) -> bool:
+def _tell_of_doubt(summary: Summary, config: Config) -> bool:
     """Whether so many are in doubt that somebody should look; as a metric in any case."""
-    gauge("o2o.in_doubt", summary.in_doubt_now)
-    gauge("o2o.held", summary.held)
-    gauge("o2o.pending", summary.pending)
+    settings, name = config.settings, config.client.name
+    # in the name, for StatsD knows no tags
+    metric = "o2o" if name == DEFAULT else f"o2o.{name}"
+    gauge(f"{metric}.in_doubt", summary.in_doubt_now)
+    gauge(f"{metric}.held", summary.held)
+    gauge(f"{metric}.pending", summary.pending)
     if summary.in_doubt_now < settings.in_doubt.warn_at:
         if summary.in_doubt_now:
             log.info("%s", summary.doubt())

@@ -12,9 +12,9 @@ import sys
 
 import sqlalchemy as sa
 
-from o2o_registration import actions, ledger
+from o2o_registration import actions, clients, ledger
 from o2o_registration.actions import Action, Order
-from o2o_registration.errors import O2OError, driver_words
+from o2o_registration.errors import ConfigurationError, O2OError, driver_words
 from o2o_registration.privacy import commands as privacy
 
 URL = "O2O_LEDGER_URL"
@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("upgrade", help="create the ledger, or bring it to this code's revision")
     back = commands.add_parser("downgrade", help="take the ledger back to an older revision, if that loses nothing")
     back.add_argument("revision", metavar="REVISION", help=f"one of {', '.join(ledger.revisions())}")
+    whose = commands.add_parser("owner", help="say whose people are in the ledger, or make it another client's")
+    whose.add_argument("client", nargs="?", help=f"the new owner; '{clients.DEFAULT}' where there are no client files")
     for name, (_, words) in _LISTS.items():
         commands.add_parser(name, help=words)
     for name, (_, words) in _ORDERS.items():
@@ -78,7 +80,9 @@ def _run(options: argparse.Namespace, url: str) -> int:
     engine = ledger.connect(url)
     try:
         ledger.check_version(engine)
-        if options.command in _LISTS:
+        if options.command == "owner":
+            _owner(engine, options.client)
+        elif options.command in _LISTS:
             _list(engine, _LISTS[options.command][0])
         elif privacy.handles(options.command):
             return privacy.run(options, engine)
@@ -88,6 +92,15 @@ def _run(options: argparse.Namespace, url: str) -> int:
     finally:
         engine.dispose()
     return 0
+
+
+def _owner(engine: sa.Engine, client: str | None) -> None:
+    with engine.begin() as connection:
+        if client is not None and not clients.fits(client):
+            raise ConfigurationError(f"'{client}' owns nothing: {clients.NAMES}.")
+        if client is not None:
+            ledger.hand_over(connection, client)
+        print(ledger.owner(connection) or "nobody's yet: the first run makes it its client's")
 
 
 def _list(engine: sa.Engine, status: str) -> None:

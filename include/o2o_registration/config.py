@@ -1,15 +1,15 @@
 """The files that people edit: settings, mapping and the extract's SQL, validated on load.
 
-Source: the folder named by O2O_CONFIG_DIR, by default `include/config`. Raises ConfigurationError naming file,
+Source: the folder named by O2O_CONFIG_DIR, by default `include/config`; what a client's file changes of them is in
+`overlay`. Raises ConfigurationError naming file,
 key and remedy.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from o2o_registration.clients import DEFAULT, Client, names
+from o2o_registration.clients import config_dir as config_dir
 from o2o_registration.errors import ConfigurationError
 from o2o_registration.text import comparable
 
@@ -34,7 +36,7 @@ SOURCE_FIELDS = (
 """The text fields of a source row, in the order in which every module lists them."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -45,7 +47,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
-class WindowSettings(_Strict):
+class WindowSettings(Strict):
     lookback_hours: Annotated[float, Field(ge=0)] = 24
     chunk_rows: Count = 20_000
 
@@ -54,19 +56,19 @@ class WindowSettings(_Strict):
         return timedelta(hours=self.lookback_hours)
 
 
-class QualitySettings(_Strict):
+class QualitySettings(Strict):
     max_bad_share: Share = 0.25
     min_rows: Count = 20
 
 
-class FuseSettings(_Strict):
+class FuseSettings(Strict):
     max_people: Annotated[int, Field(ge=0)] = 500
     times_usual: Annotated[float, Field(ge=1)] = 10
     min_people: Count = 50
     answer_hours: Seconds = 12
 
 
-class DeliverySettings(_Strict):
+class DeliverySettings(Strict):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 64
     calls_per_second: Seconds = 50
     connect_seconds: Seconds = 5
@@ -86,7 +88,7 @@ class DeliverySettings(_Strict):
         return self.connect_seconds + self.read_seconds
 
 
-class InDoubtSettings(_Strict):
+class InDoubtSettings(Strict):
     policy: Literal["resend", "hold"] = "resend"
     cool_down_minutes: Annotated[float, Field(ge=0)] = 15
     warn_at: Count = 10
@@ -96,19 +98,19 @@ class InDoubtSettings(_Strict):
         return timedelta(minutes=self.cool_down_minutes)
 
 
-class Notifier(_Strict):
+class Notifier(Strict):
     """An Airflow notifier: its import path, and what it is made with."""
 
     notifier: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     arguments: dict[str, Any] = {}
 
 
-class NotifySettings(_Strict):
+class NotifySettings(Strict):
     on_failure: list[Notifier] = []
     on_many_in_doubt: list[Notifier] = []
 
 
-class PrivacySettings(_Strict):
+class PrivacySettings(Strict):
     """Days after which data that is no longer needed is deleted; what each means is in settings.yaml."""
 
     person_days: Days = 90
@@ -120,7 +122,7 @@ class PrivacySettings(_Strict):
     batch_rows: Count = 1000
 
 
-class Settings(_Strict):
+class Settings(Strict):
     window: WindowSettings = WindowSettings()
     quality: QualitySettings = QualitySettings()
     fuse: FuseSettings = FuseSettings()
@@ -143,7 +145,7 @@ def _by_comparable_key(value: Any) -> Any:
     return {comparable(key): code for key, code in value.items()}
 
 
-class Columns(_Strict):
+class Columns(Strict):
     """Our field -> the column's name in the extract's result."""
 
     employee_id: str
@@ -166,13 +168,18 @@ class Columns(_Strict):
         return self
 
 
-class Mapping(_Strict):
+Languages = Annotated[dict[str, Literal["NL", "FR", "EN"]], BeforeValidator(_by_comparable_key)]
+ContractTypes = Annotated[dict[str, Literal["clerk", "worker"]], BeforeValidator(_by_comparable_key)]
+BikePlans = Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_by_comparable_key)]
+
+
+class Mapping(Strict):
     """HR's words -> o2o's. Keys are in comparable form."""
 
     columns: Columns
-    languages: Annotated[dict[str, Literal["NL", "FR", "EN"]], BeforeValidator(_by_comparable_key)]
-    contract_types: Annotated[dict[str, Literal["clerk", "worker"]], BeforeValidator(_by_comparable_key)]
-    bike_plans: Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_by_comparable_key)]
+    languages: Languages
+    contract_types: ContractTypes
+    bike_plans: BikePlans
 
     @model_validator(mode="after")
     def _not_empty(self) -> Mapping:
@@ -189,23 +196,31 @@ class Mapping(_Strict):
 
 @dataclass(frozen=True)
 class Config:
+    """All that a run is steered by; the sources are where to mend what a database has against it."""
+
     settings: Settings
     mapping: Mapping
     extract_sql: str
+    client: Client = field(default_factory=Client)
+    sql_source: str = "interested_employees.sql"
+    mapping_source: str = "mapping.yaml"
 
 
-def config_dir() -> Path:
-    return Path(os.environ.get("O2O_CONFIG_DIR") or Path(__file__).resolve().parent.parent / "config")
-
-
-def load_config(folder: Path | None = None) -> Config:
-    """Read and validate the three files. Raises ConfigurationError."""
+def load_config(folder: Path | None = None, client: str = DEFAULT) -> Config:
+    """Read and validate the three files, and the client's where it has one. Raises ConfigurationError."""
     folder = folder or config_dir()
-    return Config(
-        settings=_model(Settings, folder / "settings.yaml"),
-        mapping=_model(Mapping, folder / "mapping.yaml"),
+    shared = Config(
+        settings=yaml_model(Settings, folder / "settings.yaml"),
+        mapping=yaml_model(Mapping, folder / "mapping.yaml"),
         extract_sql=_sql(folder / "interested_employees.sql"),
     )
+    if client == DEFAULT:
+        return shared
+    from o2o_registration import overlay
+
+    if client not in names(folder):
+        raise ConfigurationError(f"There is no client '{client}': {folder / 'clients'} has no {client}.yaml.")
+    return overlay.laid_over(shared, overlay.read(folder / "clients" / f"{client}.yaml"))
 
 
 def _text(path: Path) -> str:
@@ -219,7 +234,8 @@ def _text(path: Path) -> str:
         raise ConfigurationError(f"{path} cannot be read: {error}. It must be a UTF-8 text file.") from None
 
 
-def _model(model: type[Model], path: Path) -> Model:
+def yaml_model(model: type[Model], path: Path) -> Model:
+    """A YAML file's content. Raises ConfigurationError."""
     try:
         content = yaml.safe_load(_text(path))
     except yaml.YAMLError as error:
@@ -229,7 +245,7 @@ def _model(model: type[Model], path: Path) -> Model:
     try:
         return model.model_validate(content or {})
     except ValidationError as error:
-        raise ConfigurationError(_explain(path, error)) from None
+        raise ConfigurationError(explain(path, error)) from None
 
 
 _REMEDIES = {
@@ -238,10 +254,11 @@ _REMEDIES = {
 }
 
 
-def _explain(path: Path, error: ValidationError) -> str:
+def explain(path: Path, error: ValidationError, part: str = "") -> str:
+    """File, key and remedy of each mistake; `part` is the key below which the model lies."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        key = ".".join(str(step) for step in (part, *problem["loc"]) if step != "") or "(whole file)"
         text = problem["msg"].removeprefix("Value error, ")
         lines.append(f"  {key}: {text}; {_REMEDIES.get(problem['type'], 'mend the value')}")
     return f"{path} does not fit:\n" + "\n".join(lines)
@@ -249,11 +266,16 @@ def _explain(path: Path, error: ValidationError) -> str:
 
 def _sql(path: Path) -> str:
     sql = _text(path)
+    require_window(sql, str(path))
+    return sql
+
+
+def require_window(sql: str, where: str) -> None:
+    """Raises ConfigurationError for an extract that heeds no window."""
     uncommented = re.sub(r"--[^\n]*", "", sql)
     for parameter in (":since", ":until"):
         if not re.search(rf"(?<!:){parameter}\b", uncommented):
             raise ConfigurationError(
-                f"{path} does not use the bound parameter {parameter}. Without it a run reads the wrong window;"
+                f"{where} does not use the bound parameter {parameter}. Without it a run reads the wrong window;"
                 " put it where the date of change is compared."
             )
-    return sql

@@ -62,8 +62,9 @@ class Delivered:
 class Delivery:
     """Delivers what is due in the ledger. One instance, one run of the event loop."""
 
-    def __init__(self, outbox: Outbox, send: Send, settings: Settings) -> None:
+    def __init__(self, outbox: Outbox, send: Send, settings: Settings, connection_id: str = "o2o_api") -> None:
         self._outbox, self._send, self._settings = outbox, send, settings.delivery
+        self._connection_id = connection_id
         self._burst = max(1, int(settings.delivery.calls_per_second * LIMITER_SLICE))
         self._outcomes: Counter[Outcome] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
@@ -105,7 +106,7 @@ class Delivery:
             await self._finish(recorder)
             await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
         if self._stopped_by is not None:
-            raise _stopped(self._stopped_by)
+            raise _stopped(self._stopped_by, self._connection_id)
         return Delivered(
             dict(self._outcomes),
             recovered,
@@ -286,16 +287,16 @@ class Delivery:
             await recorder
 
 
-def _stopped(answer: Answer) -> DeliveryStopped:
+def _stopped(answer: Answer, connection_id: str) -> DeliveryStopped:
     if answer.outcome is Outcome.WRONG_TOKEN:
         return WrongToken(
             f"o2o does not accept our token ({answer.detail}). Nobody was registered by these calls and all stay"
-            " pending. Mend the password of the connection 'o2o_api' (it holds the bearer token), then clear this"
-            " task."
+            f" pending. Mend the password of the connection '{connection_id}' (it holds the bearer token), then clear"
+            " this task."
         )
     return WrongAddress(
         f"The call does not reach o2o's user.create ({answer.detail}). All stay pending. Mend host, schema and port"
-        " of the connection 'o2o_api' (acc-api.o2o.be or api.o2o.be, https), then clear this task."
+        f" of the connection '{connection_id}' (acc-api.o2o.be or api.o2o.be, https), then clear this task."
     )
 
 
@@ -304,12 +305,16 @@ def deliver(
     send: Callable[[], contextlib.AbstractAsyncContextManager[Send]],
     settings: Settings,
     on_start: Callable[[Delivery], None] = lambda _: None,
+    connection_id: str = "o2o_api",
 ) -> Delivered:
-    """Run a delivery to its end in an event loop of its own; `on_start` receives it, to stop it from elsewhere."""
+    """Run a delivery to its end in an event loop of its own; `on_start` receives it, to stop it from elsewhere.
+
+    `connection_id` is the Airflow connection to mend where o2o accepts none of our calls.
+    """
 
     async def main() -> Delivered:
         async with send() as session:
-            delivery = Delivery(outbox, session, settings)
+            delivery = Delivery(outbox, session, settings, connection_id)
             on_start(delivery)
             return await delivery.run()
 

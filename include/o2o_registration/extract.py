@@ -132,27 +132,27 @@ def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator
         with warehouse.connect().execution_options(stream_results=True, yield_per=chunk) as connection:
             bounds = {"since": span.since, "until": span.until}
             with connection.execute(sa.text(config.extract_sql), bounds) as result:
-                positions = _positions(list(result.keys()), config.mapping)
+                positions = _positions(list(result.keys()), config)
                 for rows in result.partitions(chunk):
                     yield [_source_row(row, positions) for row in rows]
     except O2OError:
         raise
     except Exception as error:  # noqa: BLE001 - a driver's own conversions raise any kind, and quote values
         raise WarehouseError(
-            f"The HR warehouse refused interested_employees.sql: {driver_words(error)}."
-            " Check the SQL file, the connection 'hr_warehouse' and that the database answers."
+            f"The HR warehouse refused {config.sql_source}: {driver_words(error)}."
+            f" Check the SQL, the connection '{config.client.warehouse}' and that the database answers."
             " Nothing was kept of this window; the next run reads it again."
         ) from None
 
 
-def _positions(names: Sequence[str], mapping: Mapping) -> dict[str, int]:
+def _positions(names: Sequence[str], config: Config) -> dict[str, int]:
     lowered = [name.lower() for name in names]
     positions = {}
-    for field, column in mapping.columns.model_dump().items():
+    for field, column in config.mapping.columns.model_dump().items():
         if column.lower() not in lowered:
             raise WarehouseError(
-                f"The extract returns no column '{column}', which mapping.yaml (columns.{field}) names."
-                f" It returns: {', '.join(names)}. Mend interested_employees.sql or mapping.yaml."
+                f"The extract returns no column '{column}', which {config.mapping_source} (columns.{field}) names."
+                f" It returns: {', '.join(names)}. Mend {config.sql_source} or {config.mapping_source}."
             )
         positions[field] = lowered.index(column.lower())
     return positions

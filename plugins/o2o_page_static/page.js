@@ -10,8 +10,11 @@ const ACTIONS = {
 };
 const params = new URLSearchParams(location.search);
 const run = params.get("run") && !params.get("run").includes("{") ? params.get("run") : null;
+const dag = params.get("dag") && !params.get("dag").includes("{") ? params.get("dag") : null;
+/* whose people are shown: the DAG's from which the page was opened, or the one chosen in the header */
+let client = null;
 /* Airflow shows the tab on every DAG */
-const elsewhere = [null, "o2o_register_interested_employees"].includes(params.get("dag")) ? null : params.get("dag");
+let elsewhere = null;
 let mayAct = false;
 
 const $ = (id) => document.getElementById(id);
@@ -32,11 +35,14 @@ function say(words, bad = false) {
   $("message").classList.toggle("bad", bad);
 }
 
+const address = (path) => "api/" + path + (client === null ? "" : `${path.includes("?") ? "&" : "?"}client=${encodeURIComponent(client)}`);
+const here = (found) => "?" + new URLSearchParams({ ...(dag ? { dag } : { client }), ...found });
+
 async function ask(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-O2O": "1" },
   };
-  const answer = await fetch("api/" + path, { credentials: "same-origin", ...options });
+  const answer = await fetch(address(path), { credentials: "same-origin", ...options });
   if (answer.ok) return answer;
   let detail = "";
   try { detail = (await answer.json()).detail; } catch { /* no JSON: the status says it */ }
@@ -86,7 +92,7 @@ function tabs(current) {
 
 function open_(name) {
   tabs(name);
-  if (elsewhere) return say(`The DAG ${elsewhere} does not register anybody with o2o.`);
+  if (elsewhere) return say(`The DAG ${elsewhere} does not register anybody with o2o, or you may not see its runs.`);
   if (name === "overview") return show(overview);
   if (name === "run") return show(oneRun);
   return show(() => worklist(name, {}));
@@ -123,7 +129,7 @@ async function overview() {
 function runTable(rows) {
   const counts = ["extracted", "known", "quarantined", "registered", "calls", "created", "existing", "rejected", "in_doubt", "not_processed"];
   return table([
-    ["Run", (one) => el("a", { href: `?run=${encodeURIComponent(one.run_id)}` }, one.run_id)],
+    ["Run", (one) => el("a", { href: here({ run: one.run_id }) }, one.run_id)],
     ["Started", (one) => time(one.started_at), "time"],
     ["Settled", (one) => (one.settled_at ? time(one.settled_at) : "not yet"), "time"],
     ...counts.map((name) => [name.replaceAll("_", " "), (one) => number(one[name]), "number"]),
@@ -157,8 +163,8 @@ async function oneRun() {
   mayAct = data.may_act;
   if (!data.runs.length) return [el("p", {}, "The ledger does not know this run: it has not read the warehouse yet.")];
   return [el("h2", {}, run), runTable(data.runs),
-    el("p", {}, el("a", { href: "api/docs?run=" + encodeURIComponent(run), target: "_blank", rel: "noopener" }, "What Great Expectations found (Data Docs)")),
-    el("p", {}, el("a", { href: "?" }, "All registrations"))];
+    el("p", {}, el("a", { href: address("docs?run=" + encodeURIComponent(run)), target: "_blank", rel: "noopener" }, "What Great Expectations found (Data Docs)")),
+    el("p", {}, el("a", { href: here({}) }, "All registrations"))];
 }
 
 /* A person */
@@ -262,4 +268,17 @@ $("find").addEventListener("submit", (event) => {
   tabs("");
   show(() => person($("query").value));
 });
-open_(run ? "run" : "overview");
+async function begin() {
+  const found = await json("clients");
+  const asked = found.find((one) => (dag ? one.dag_id === dag : one.name === params.get("client")));
+  elsewhere = dag && !asked ? dag : null;
+  client = (asked || found[0]).name;
+  $("client").replaceChildren(...found.map(({ name }) => el("option", { value: name, selected: name === client }, name)));
+  $("client").hidden = found.length < 2 || Boolean(dag);
+  /* a whole new page, so that nothing of the other client stays on it */
+  $("client").addEventListener("change", () => location.assign("?" + new URLSearchParams({ client: $("client").value })));
+  if (dag && asked && found.length > 1) document.querySelector("h1").textContent += ` of ${client}`;
+  open_(run ? "run" : "overview");
+}
+
+begin().catch((error) => say(error.message, true));

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from o2o_registration.errors import LedgerError
+from o2o_registration.clients import Client
+from o2o_registration.errors import ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["check_version", "connect", "downgrade", "revisions", "upgrade"]
+__all__ = ["check_owner", "check_version", "connect", "downgrade", "hand_over", "owner", "revisions", "upgrade"]
 
 LOCK_SECONDS = 20
 """How long a statement waits for a stranger's lock before it fails and says so."""
@@ -24,12 +25,12 @@ IDLE_MINUTES = 10
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def connect(url: str | sa.URL, pool_size: int = 3) -> sa.Engine:
+def connect(url: str | sa.URL, pool_size: int = 3, connection_id: str = "o2o_ledger") -> sa.Engine:
     """An engine for a ledger's SQLAlchemy URL. Raises LedgerError for any dialect but PostgreSQL."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "postgresql":
         raise LedgerError(
-            f"The ledger must be PostgreSQL, not {parsed.get_backend_name()}: mend the connection 'o2o_ledger'."
+            f"The ledger must be PostgreSQL, not {parsed.get_backend_name()}: mend the connection '{connection_id}'."
         )
     engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
@@ -133,7 +134,7 @@ def _refuse_the_unknown(found: str | None) -> None:
         )
 
 
-def check_version(engine: sa.Engine) -> None:
+def check_version(engine: sa.Engine, connection_id: str = "o2o_ledger") -> None:
     """Raise LedgerError when the ledger is out of reach or not at this code's revision.
 
     Without Alembic, whose import would cost an idle run more than all the rest of it.
@@ -145,7 +146,7 @@ def check_version(engine: sa.Engine) -> None:
     except sa.exc.OperationalError as error:
         raise LedgerError(
             f"The ledger cannot be reached ({type(error.orig).__name__}): check that PostgreSQL runs and the"
-            " connection 'o2o_ledger'."
+            f" connection '{connection_id}'."
         ) from None
     _refuse_the_unknown(found)
     if found != head:
@@ -153,6 +154,41 @@ def check_version(engine: sa.Engine) -> None:
             f"The ledger is at revision {found or '(empty)'}, this code needs {head}:"
             " run 'python -m o2o_registration upgrade'."
         )
+
+
+def owner(connection: sa.Connection) -> str | None:
+    """The client whose people are in this ledger; None before its first run."""
+    found: str | None = connection.scalar(sa.text("select client from o2o.owner"))
+    return found
+
+
+def check_owner(engine: sa.Engine, client: Client, take: bool = False) -> None:
+    """Raise ConfigurationError when the ledger is another client's. `take`: one that is nobody's becomes this one's."""
+    with engine.begin() as connection:
+        found = owner(connection)
+        if found is None and take:
+            connection.execute(
+                sa.text("insert into o2o.owner (id, client) values (1, :client) on conflict do nothing"),
+                {"client": client.name},
+            )
+            found = owner(connection)
+    if found not in (None, client.name):
+        raise ConfigurationError(
+            f"The ledger of the connection '{client.ledger}' belongs to the client '{found}', not to '{client.name}':"
+            " nothing was read, and nobody was called. Point the connection at a ledger of its own; if this one is to"
+            f" change hands, 'python -m o2o_registration owner {client.name}' says so."
+        )
+
+
+def hand_over(connection: sa.Connection, name: str) -> None:
+    """Make the ledger another client's."""
+    connection.execute(
+        sa.text("""
+            insert into o2o.owner (id, client) values (1, :client)
+            on conflict (id) do update set client = excluded.client, since = now()
+        """),
+        {"client": name},
+    )
 
 
 def _alembic(connection: sa.Connection) -> Config:

@@ -232,3 +232,13 @@ maintenance = Table(
     Column("counts", JSONB, nullable=False, comment="what was forgotten"),
     comment="One row per run of the maintenance",
 )
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("client", Text, nullable=False),
+    Column("since", _TIME, nullable=False, server_default=_NOW),
+    CheckConstraint("id = 1", name="ck_owner_one_row"),
+    comment="At most one row: the client whose people are here; no other client's run touches them",
+)
