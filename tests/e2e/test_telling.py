@@ -54,4 +54,4 @@ def test_each_task_links_to_its_runs_page(live: Live) -> None:
         path = f"/dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/links"
         mapped = 0 if task == "post_users" else -1
         links = live.stack.api.call("GET", f"{path}?map_index={mapped}")["extra_links"]
-        assert links == {"o2o registrations of this run": f"/o2o/?run={quote(run, safe='')}"}
+        assert links == {"o2o registrations of this run": f"/o2o/?dag={DAG}&run={quote(run, safe='')}"}
