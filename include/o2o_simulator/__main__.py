@@ -7,6 +7,7 @@ import asyncio
 import math
 import os
 import signal
+import ssl
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         bike_plans=options.bike_plans,
         base_latency=options.latency,
         journal=options.journal,
+        tls=_tls(parser, options),
     )
     try:
         asyncio.run(_serve(simulator))
@@ -66,7 +68,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=_seconds, default=0.0, metavar="SECONDS", help="wait before each call (default: 0)"
     )
+    parser.add_argument("--certificate", type=Path, metavar="PATH", help="PEM file: answer https, with --key")
+    parser.add_argument("--key", type=Path, metavar="PATH", help="PEM file of the certificate's private key")
     return parser
+
+
+def _tls(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ssl.SSLContext | None:
+    if (options.certificate is None) != (options.key is None):
+        parser.error("--certificate and --key go together")
+    if options.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+    except (OSError, ssl.SSLError) as error:
+        parser.error(f"{options.certificate} and {options.key} are no certificate with its key ({error})")
+    return context
 
 
 def _token(parser: argparse.ArgumentParser) -> str:

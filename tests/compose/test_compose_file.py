@@ -1,0 +1,133 @@
+"""What docker-compose.yaml promises, read from the file itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.compose.composefile import COMPOSE, DOCKERFILE, PROJECT, Service, loaded, raw, services
+
+SERVICES = services({})
+LONG_RUNNING = [one for one in SERVICES.values() if one.of["restart"] != "no"]
+ENV_EXAMPLE = PROJECT / "docs" / "deploy" / "env.example"
+
+
+def each(found: list[Service]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("service", found, ids=lambda one: one.name)
+
+
+def test_it_is_a_compose_file() -> None:
+    """By the schema of the Compose specification."""
+    program = Path(sys.executable).with_name("check-jsonschema")
+    check = [str(program), "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_everything_that_production_needs_is_there() -> None:
+    wanted = "postgres redis migrations api-server scheduler dag-processor triggerer worker"
+    assert [name for name, one in SERVICES.items() if not one.profiles] == wanted.split()
+    assert {name for name, one in SERVICES.items() if "demo" in one.profiles} == {
+        "demo-warehouse",
+        "demo-people",
+        "simulator",
+    }
+
+
+@each(list(SERVICES.values()))
+def test_nobody_is_root_and_nothing_is_unbounded(service: Service) -> None:
+    user = str(service.of["user"]) if "user" in service.of else ""
+    assert user.partition(":")[0] not in ("", "0", "root")
+    assert service.of["cap_drop"] == ["ALL"]
+    assert service.of["security_opt"] == ["no-new-privileges:true"]
+    assert set(service.of["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert "max-size" in service.of["logging"]["options"]
+
+
+@each(list(SERVICES.values()))
+def test_images_are_pinned(service: Service) -> None:
+    """To a release, not to a moving tag."""
+    assert re.fullmatch(r"[a-z0-9-]+:\d+\.\d+(\.\d+)?(-[a-z]+)?", service.image)
+
+
+def test_the_image_is_made_from_the_lock() -> None:
+    text = DOCKERFILE.read_text()
+    assert re.search(r"^FROM python:3\.\d+\.\d+-slim-\w+$", text, re.M)
+    assert "COPY requirements.txt /opt/requirements.txt" in text
+    assert "--requirement /opt/requirements.txt" in text
+    assert re.search(r"^USER 50000:0$", text, re.M)
+
+
+@each(LONG_RUNNING)
+def test_what_runs_on_has_a_health_check_and_comes_back(service: Service) -> None:
+    assert service.health
+    assert service.of["restart"] == "unless-stopped"
+    assert service.of["healthcheck"]["retries"] > 1
+
+
+@each(list(SERVICES.values()))
+def test_ports_are_published_on_loopback_alone(service: Service) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in service.of.get("ports") or [])
+
+
+@each(list(SERVICES.values()))
+def test_a_service_waits_for_services_that_can_be_ready(service: Service) -> None:
+    for name, condition in service.needs.items():
+        other = SERVICES[name]
+        assert condition == ("service_completed_successfully" if other.of["restart"] == "no" else "service_healthy")
+        assert other.profiles <= service.profiles, f"{name} is not there without its profile"
+
+
+def test_no_default_is_a_secret() -> None:
+    """Passwords, keys and tokens come from files; no variable with such a name has a default, or a value here."""
+    telling = re.compile(r"password|secret|token|fernet|jwt", re.I)
+    for name, service in SERVICES.items():
+        for key, value in service.environment.items():
+            if telling.search(key) and "BACKEND" not in key:
+                assert "/run/secrets/" in value, f"{name}: {key}"
+            assert not re.search(r"://[^/\s]*:[^/\s]*@", value), f"{name}: {key} holds a password"
+    assert all(set(one) == {"file"} for one in raw()["secrets"].values())
+
+
+def test_each_secret_is_granted_to_who_reads_it() -> None:
+    """What is declared is what some service asks for, and who reads one has asked for it."""
+    declared = set(raw()["secrets"])
+    assert declared == {name for one in SERVICES.values() for name in one.secrets}
+    for service in SERVICES.values():
+        text = yaml.safe_dump(dict(service.of))
+        read = set(re.findall(r"/run/secrets/(\w+)", text))
+        if service.name == "postgres":
+            read |= set(re.findall(r"/run/secrets/(\w+)", (PROJECT / "docs/deploy/databases.sql").read_text()))
+        assert read <= set(service.secrets), service.name
+
+
+def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
+    from demo.make_secrets import make
+
+    made = make(tmp_path / "one")
+    make(tmp_path / "two")
+    assert set(raw()["secrets"]) <= set(made)
+    assert make(tmp_path / "one") == []
+    assert (tmp_path / "one").stat().st_mode & 0o077 == 0
+    for name in made:
+        assert (tmp_path / "one" / name).read_text() != (tmp_path / "two" / name).read_text()
+
+
+def test_the_example_of_env_names_each_variable_with_its_default() -> None:
+    """COMPOSE_PROFILES is Docker's own; the demo's allowed host and the tests' variables have no place there."""
+    used = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE.read_text()))
+    example = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.M))
+    assert set(used) - set(example) == set()
+    same = {name: value for name, value in example.items() if name not in ("COMPOSE_PROFILES", "O2O_ALLOWED_HOSTS")}
+    assert same == {name: used[name] for name in same}
+
+
+def test_a_number_of_workers_is_a_variable() -> None:
+    assert loaded({"WORKERS": "7"})["services"]["worker"]["deploy"]["replicas"] == "7"
+    assert "container_name" not in SERVICES["worker"].of
+    assert "ports" not in SERVICES["worker"].of

@@ -1,0 +1,182 @@
+"""docker-compose.yaml carried out: two Celery workers share 20,000 people, and one of them dies in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from demo.rest import AirflowApi
+from demo.web import call
+
+from tests.compose.composefile import PROJECT
+from tests.compose.machine import Machine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+DAG = "o2o_register_interested_employees"
+PEOPLE = 20_000
+SETTINGS: dict[str, dict[str, Any]] = {
+    "delivery": {"calls_per_second": 800, "concurrency": 32},
+    "fuse": {"max_people": 100_000, "min_people": 50_000},
+    "in_doubt": {"policy": "hold"},
+}
+_HIRE = """
+    insert into hr.employee
+    select 'C' || n, 'P' || n, 'Ann', 'Peeters', 'c' || n || '@acme.example', 'nl', 'white_collar', 'ACME', true, now()
+    from generate_series(1, :people) as n
+"""
+
+
+class Company:
+    """The running services, and what a person could look at."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        password = (machine.secrets / "admin_password").read_text()
+        self.api = AirflowApi(f"http://127.0.0.1:{machine.ports['api-server']}", "admin", password)
+        self.warehouse = sa.create_engine(machine.databases["demo-warehouse"].url("hr_warehouse"))
+        self.ledger_url = machine.databases["postgres"].url("o2o_ledger")
+        self.ledger = sa.create_engine(self.ledger_url)
+
+    def hire(self, people: int) -> None:
+        with self.warehouse.begin() as connection:
+            connection.execute(sa.text(_HIRE), {"people": people})
+
+    def ids(self, status: str) -> set[str]:
+        with self.ledger.connect() as connection:
+            query = sa.text("select employee_id from o2o.registration where status = :status")
+            return set(connection.scalars(query, {"status": status}))
+
+    def mails(self) -> Counter[str]:
+        """E-mails per employee id, from the simulator's journal: the judge."""
+        journal = self.machine.folder / "volumes" / "simulator" / "journal.jsonl"
+        events = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+        return Counter(str(one["employee_id"]) for one in events if one["kind"] == "mail")
+
+    def shards(self, run: str) -> list[Any]:
+        return [one for one in self.api.tasks(DAG, run) if one.task_id == "post_users" and one.map_index >= 0]
+
+    def workers_of_shards(self) -> set[str]:
+        """The workers in whose logs a `post_users` began."""
+        pattern = re.compile(r'post_users.*map_index|"task_id": ?"post_users"')
+        return {name for name in ("worker-1", "worker-2") if pattern.search(self.machine.log(name))}
+
+    def decide(self, order: str, ids: set[str]) -> None:
+        """By the command line, as the runbook says."""
+        command = [sys.executable, "-m", "o2o_registration", order, *sorted(ids), "--why", "asked o2o"]
+        environment = {**os.environ, "O2O_LEDGER_URL": self.ledger_url, "PYTHONPATH": str(PROJECT / "include")}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+            time.sleep(0.3)
+
+    def ended(self, run: str, seconds: float = 300) -> str:
+        self.until(lambda: self.api.run_state(DAG, run) in ("success", "failed"), seconds)
+        return self.api.run_state(DAG, run)
+
+    def close(self) -> None:
+        self.warehouse.dispose()
+        self.ledger.dispose()
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    folder = tmp_path_factory.mktemp("compose")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)  # PostgreSQL runs as nobody
+    config = folder / "config"
+    shutil.copytree(PROJECT / "include" / "config", config)
+    settings = yaml.safe_load((config / "settings.yaml").read_text())
+    changed = {name: {**section, **SETTINGS.get(name, {})} for name, section in settings.items()}
+    (config / "settings.yaml").write_text(yaml.safe_dump(changed))
+    variables = {
+        "O2O_CONFIG_DIR": str(config),
+        "API_WORKERS": "1",
+        "WORKER_CONCURRENCY": "2",
+        "HEARTBEAT_TIMEOUT": "15",
+        "O2O_ALLOWED_HOSTS": "simulator",
+    }
+    with Machine(folder, variables) as machine:
+        machine.run("secrets")
+        machine.up(profile="demo", workers=2)
+        machine.until_healthy("api-server")
+        company = Company(machine)
+        company.until(lambda: company.api.schedule(DAG))
+        yield company
+        company.close()
+
+
+def test_each_service_is_healthy(company: Company) -> None:
+    for name, service in company.machine.services.items():
+        if service.health and name != "worker":
+            company.machine.until_healthy(name)
+    for number in (1, 2):
+        company.machine.until_healthy("worker", f"worker-{number}")
+
+
+def test_a_second_start_changes_nothing(company: Company) -> None:
+    """Secrets, databases and the first person are there."""
+    company.machine.run("secrets")
+    company.machine.run("migrations")
+    assert "nothing was changed" in company.machine.log("secrets")
+
+
+def test_the_page_is_behind_the_companys_login(company: Company) -> None:
+    url = company.api.url
+    token = call("POST", f"{url}/auth/token", company.api._login)["access_token"]
+    found = call("GET", f"{url}/o2o/api/overview", None, token)
+    assert found
+    with pytest.raises(Exception, match=r"40[13]"):
+        call("GET", f"{url}/o2o/api/overview")
+
+
+def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
+    """Shards on both, each person mailed once; whom the dead worker left in doubt is decided by a person."""
+    company.hire(PEOPLE)
+    company.api.unpause(DAG)
+    run = company.api.trigger(DAG)
+    company.until(lambda: len(company.mails()) > 2_000, 240)
+    assert len(company.shards(run)) == 4
+    assert company.workers_of_shards() == {"worker-1", "worker-2"}
+    company.machine.kill("worker-2")
+    assert company.ended(run) == "success"
+    assert any(one.try_number > 1 for one in company.shards(run))
+
+    doubtful, mails = company.ids("in_doubt"), company.mails()
+    assert len(doubtful) <= SETTINGS["delivery"]["concurrency"]
+    sound = {f"C{n}" for n in range(1, PEOPLE + 1)}
+    assert {mails[one] for one in sound - doubtful} == {1}
+    company.decide("confirm", {one for one in doubtful if mails[one]})
+    company.decide("release", {one for one in doubtful if not mails[one]})
+    assert company.ended(company.api.trigger(DAG)) == "success"
+    assert {company.mails()[one] for one in sound} == {1}
+    assert max(company.mails().values()) == 1
+    assert company.ids("in_doubt") == company.ids("claimed") == company.ids("pending") == set()
+
+
+def test_no_secret_is_in_a_log(company: Company) -> None:
+    secrets = [
+        file.read_text().strip()
+        for file in company.machine.secrets.iterdir()
+        if file.is_file() and "certificate" not in file.name
+    ]
+    logs = [*company.machine.folder.glob("*.log"), *(company.machine.folder / "volumes" / "logs").rglob("*.log")]
+    assert len(logs) > 10
+    for log in logs:
+        text = log.read_text(errors="replace")
+        assert not [one for one in secrets if one in text], log
+        assert "@acme.example" not in text, log
