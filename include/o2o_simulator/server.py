@@ -10,6 +10,7 @@ import asyncio
 import errno
 import hmac
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,7 @@ class Simulator:
     """A stand-in for o2o, from `start` to `stop` or inside ``async with``; port 0 picks a free one.
 
     `base_latency` is in seconds and precedes the processing of every call. `journal` is the file to remember
-    in.
+    in. With `tls` it speaks HTTPS.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Simulator:
         bike_plans: Iterable[str] = DEMO_BIKE_PLANS,
         base_latency: float = 0.0,
         journal: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._authorization = f"Bearer {token}".encode()
         self._host = host
         self._port = port
         self._fields = fields_of(frozenset(bike_plans))
         self._base_latency = base_latency
+        self._tls = tls
         self._mailbox = Mailbox(None if journal is None else Journal(journal))
         self._faults = FaultBoard()
         self._running: set[asyncio.Task[object]] = set()
@@ -86,7 +89,7 @@ class Simulator:
         self._port = listener.getsockname()[1]
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_AT_ONCE_S)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+        await web.SockSite(self._runner, listener, backlog=_BACKLOG, ssl_context=self._tls).start()
 
     async def stop(self) -> None:
         """Stop at once, whatever is running; what was recorded stays readable."""
@@ -111,7 +114,7 @@ class Simulator:
     def url(self) -> str:
         """The server's address without a trailing slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 
     @property
     def mailbox(self) -> list[Mail]:
