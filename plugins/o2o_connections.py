@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from o2o_registration.api import Api, Given, hosts_of_the_environment, read
 from o2o_registration.clients import Client
 from o2o_registration.errors import ConfigurationError
 
@@ -29,14 +29,6 @@ _DRIVERS = {
 }
 
 
-@dataclass(frozen=True)
-class Api:
-    """Where `user.create` is, and the token for it, which never shows in a representation."""
-
-    base_url: str
-    token: str = field(repr=False)
-
-
 def get_connection(conn_id: str) -> Connection:
     """Raises ConfigurationError naming the connection when there is none."""
     try:
@@ -44,7 +36,8 @@ def get_connection(conn_id: str) -> Connection:
     except Exception as error:  # noqa: BLE001 - each secrets backend has its own kinds
         raise ConfigurationError(
             f"The Airflow connection '{conn_id}' cannot be read ({type(error).__name__}). Set it in the UI"
-            f" (Admin > Connections), or as the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+            f" (Admin > Connections), as the environment variable AIRFLOW_CONN_{conn_id.upper()}, or in your secrets"
+            " backend."
         ) from None
 
 
@@ -109,33 +102,14 @@ def _extra(connection: Connection) -> dict[str, Any]:
     return extra
 
 
-def api(connection: Connection) -> Api:
-    """o2o's server and token. Raises ConfigurationError for one without a token, a host, or encryption."""
-    host = connection.host or ""
-    base_url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    scheme, _, name = base_url.rstrip("/").partition("://")
-    if not name:
-        raise ConfigurationError(
-            f"The connection '{connection.conn_id}' has no host: o2o's are acc-api.o2o.be and api.o2o.be."
-        )
-    if not connection.password:
-        raise ConfigurationError(
-            f"The connection '{connection.conn_id}' has no password: put o2o's bearer token there."
-        )
-    if scheme != "https" and not _is_loopback(name):
-        raise ConfigurationError(
-            f"The connection '{connection.conn_id}' would send people's data to {name} unencrypted:"
-            " set its schema to https."
-        )
-    port = f":{connection.port}" if connection.port else ""
-    return Api(f"{scheme}://{name}{port}", connection.password)
-
-
-def _is_loopback(name: str) -> bool:
-    host = name.split("/")[0].rsplit(":", 1)[0] if name.count(":") == 1 else name.split("/")[0]
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def api(connection: Connection, allowed_hosts: Collection[str] = ()) -> Api:
+    """o2o's server and token. Raises ConfigurationError, see `o2o_registration.api`."""
+    given = Given(
+        connection_id=connection.conn_id,
+        host=connection.host or "",
+        schema=connection.schema or "",
+        port=connection.port,
+        password=connection.password or "",
+        extra=_extra(connection),
+    )
+    return read(given, [*allowed_hosts, *hosts_of_the_environment()])

@@ -69,7 +69,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
             config = load_config(client=self.client)
             settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
             outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
-            hook = O2OHook(self.http_conn_id)
+            hook = O2OHook(self.http_conn_id, settings.api.allowed_hosts)
             delivered = deliver(
                 outbox,
                 lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),

@@ -32,12 +32,14 @@ class Outcome(StrEnum):
     """o2o refused to process it now."""
     WRONG_TOKEN = "wrong_token"  # noqa: S105 - an outcome's name
     WRONG_ADDRESS = "wrong_address"
+    WRONG_CERTIFICATE = "wrong_certificate"
+    """Who answers does not prove to be o2o, and was told nothing."""
 
 
 _E_MAIL = re.compile(r"[^\s@\"'<>(){}\[\],;:]+@[^\s@\"'<>(){}\[\],;]+")
 _ONE_I = str.maketrans("\u0130\u0131", "ii")
 
-STOPS_RUN = frozenset({Outcome.WRONG_TOKEN, Outcome.WRONG_ADDRESS})
+STOPS_RUN = frozenset({Outcome.WRONG_TOKEN, Outcome.WRONG_ADDRESS, Outcome.WRONG_CERTIFICATE})
 REPEATABLE = frozenset({Outcome.NOT_SENT, Outcome.BUSY, *STOPS_RUN})
 """Provably without effect, so that the same person may be called again."""
 

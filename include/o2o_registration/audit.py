@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 
 import sqlalchemy as sa
 
+from o2o_registration.answers import REPEATABLE
 from o2o_registration.errors import ConservationError
 from o2o_registration.window import advance_watermark
 
@@ -97,12 +98,12 @@ def _count(connection: sa.Connection, run_id: str) -> None:
                            count(*) filter (where outcome = 'existing'),
                            count(*) filter (where outcome = 'rejected'),
                            count(*) filter (where outcome = 'in_doubt' or outcome is null),
-                           count(*) filter (where outcome in ('not_sent', 'busy', 'wrong_token', 'wrong_address'))
+                           count(*) filter (where outcome = any(:without_effect))
                     from o2o.attempt where run_id = :run_id),
                 pending = (select count(*) from o2o.registration where status = 'pending')
             where run_id = :run_id
         """),
-        {"run_id": run_id},
+        {"run_id": run_id, "without_effect": [outcome.value for outcome in REPEATABLE]},
     )
 
 

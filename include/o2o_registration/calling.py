@@ -17,7 +17,7 @@ Send = Callable[[str], Awaitable[aiohttp.ClientResponse]]
 
 # The first that fits counts. What is not named here may have been sent: unknown.
 _PROVABLY_NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "TLS: o2o's certificate was not accepted"),
+    (aiohttp.ClientHttpProxyError, "the proxy let no call through"),
     (aiohttp.ClientConnectorSSLError, "TLS handshake failed"),
     (aiohttp.ClientConnectorDNSError, "the host name was not found"),
     (aiohttp.ClientProxyConnectionError, "the proxy was not reached"),
@@ -55,12 +55,14 @@ async def _exchange(send: Send, body: str, max_bytes: int) -> Answer:
             received += piece
         whole = len(received) <= max_bytes
         user = json.loads(body)["user"]
+        token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
         answer = read_answer(
             response.status,
             bytes(received[:max_bytes]),
             response.headers.get("Retry-After"),
-            personal=(user["Email"], user["FirstName"], user["LastName"]),
+            personal=(user["Email"], user["FirstName"], user["LastName"], token),
         )
+        answer = replace(answer, body=_without(token, answer.body or ""))
     finally:
         # an answer read to its end has freed its connection already; any other must not be used again
         response.close()
@@ -69,8 +71,19 @@ async def _exchange(send: Send, body: str, max_bytes: int) -> Answer:
     return replace(answer, outcome=Outcome.IN_DOUBT, detail=f"the answer is longer than {max_bytes} bytes")
 
 
+def _without(token: str, body: str) -> str:
+    """Some servers repeat what they were sent, and the ledger keeps this answer."""
+    for spelling in {token, json.dumps(token)[1:-1], token.replace("/", "\\/")} - {""}:
+        body = body.replace(spelling, "[token]")
+    return body
+
+
 def classify(error: BaseException) -> Answer:
     """What an exception of the HTTP client proves. Its own text is not used: it may quote what was sent."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        # OpenSSL's words, which are about the certificate alone
+        words = getattr(error.certificate_error, "verify_message", "it does not verify")
+        return Answer(Outcome.WRONG_CERTIFICATE, f"TLS: {words}")
     for kind, words in _PROVABLY_NOT_SENT:
         if isinstance(error, kind):
             return Answer(Outcome.NOT_SENT, words)

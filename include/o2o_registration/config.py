@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from o2o_registration.api import host_name
 from o2o_registration.clients import DEFAULT, Client, names
 from o2o_registration.clients import config_dir as config_dir
 from o2o_registration.errors import ConfigurationError
@@ -45,6 +46,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class ApiSettings(Strict):
+    allowed_hosts: list[Annotated[str, AfterValidator(host_name)]] = []
 
 
 class WindowSettings(Strict):
@@ -123,6 +128,7 @@ class PrivacySettings(Strict):
 
 
 class Settings(Strict):
+    api: ApiSettings = ApiSettings()
     window: WindowSettings = WindowSettings()
     quality: QualitySettings = QualitySettings()
     fuse: FuseSettings = FuseSettings()

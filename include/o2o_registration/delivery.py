@@ -21,7 +21,7 @@ from o2o_registration.answers import STOPS_RUN, Answer, Outcome
 from o2o_registration.breaker import Breaker
 from o2o_registration.calling import Send, call
 from o2o_registration.config import Settings
-from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongToken
+from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongCertificate, WrongToken
 from o2o_registration.outbox import Intent, Outbox, Result
 from o2o_registration.pace import Pace
 from o2o_registration.progress import Progress
@@ -41,6 +41,11 @@ STOP_SECONDS = 3.5
 """How long calls under way may still take once we are asked to stop: Airflow kills a task 5 s after asking."""
 RECORD_TRIES = (0.5, 1, 2, 4, 8, 15, 30)
 """Seconds between tries to record answers while the ledger is away; the answers are all we have."""
+_STOPS: dict[Outcome, type[DeliveryStopped]] = {
+    Outcome.WRONG_TOKEN: WrongToken,
+    Outcome.WRONG_ADDRESS: WrongAddress,
+    Outcome.WRONG_CERTIFICATE: WrongCertificate,
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Delivery:
     async def run(self) -> Delivered:
         """Deliver until nothing is due or o2o must not be called for long.
 
-        Raises WrongToken or WrongAddress when every call would fail, LedgerError when answers cannot be kept.
+        Raises DeliveryStopped when every call would fail, LedgerError when answers cannot be kept.
         """
         self._loop = asyncio.get_running_loop()
         if self._stop_early:
@@ -106,7 +111,7 @@ class Delivery:
             await self._finish(recorder)
             await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
         if self._stopped_by is not None:
-            raise _stopped(self._stopped_by, self._connection_id)
+            raise _STOPS[self._stopped_by.outcome](self._stopped_by.detail, self._connection_id)
         return Delivered(
             dict(self._outcomes),
             recovered,
@@ -285,19 +290,6 @@ class Delivery:
         recorder.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await recorder
-
-
-def _stopped(answer: Answer, connection_id: str) -> DeliveryStopped:
-    if answer.outcome is Outcome.WRONG_TOKEN:
-        return WrongToken(
-            f"o2o does not accept our token ({answer.detail}). Nobody was registered by these calls and all stay"
-            f" pending. Mend the password of the connection '{connection_id}' (it holds the bearer token), then clear"
-            " this task."
-        )
-    return WrongAddress(
-        f"The call does not reach o2o's user.create ({answer.detail}). All stay pending. Mend host, schema and port"
-        f" of the connection '{connection_id}' (acc-api.o2o.be or api.o2o.be, https), then clear this task."
-    )
 
 
 def deliver(

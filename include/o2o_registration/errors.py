@@ -63,10 +63,36 @@ class CannotErase(O2OError):  # noqa: N818 - reads as what happened
 class DeliveryStopped(O2OError):  # noqa: N818
     """The run must not send on: the cause concerns every call, not one person."""
 
+    words = "{detail}"
+
+    def __init__(self, detail: str, connection_id: str) -> None:
+        super().__init__(self.words.format(detail=detail, connection_id=connection_id))
+
 
 class WrongToken(DeliveryStopped):
     """o2o does not accept our bearer token."""
 
+    words = (
+        "o2o does not accept our token ({detail}). Nobody was registered by these calls and all stay pending. Mend the"
+        " password of the connection '{connection_id}' (it holds the bearer token), then clear this task."
+    )
+
 
 class WrongAddress(DeliveryStopped):
     """The call reaches something that is not o2o's `user.create`."""
+
+    words = (
+        "The call does not reach o2o's user.create ({detail}). All stay pending. Mend host, schema and port of the"
+        " connection '{connection_id}' (acc-api.o2o.be or api.o2o.be, https), then clear this task."
+    )
+
+
+class WrongCertificate(DeliveryStopped):
+    """Whoever answers at o2o's address does not prove to be o2o."""
+
+    words = (
+        "The server of the connection '{connection_id}' does not prove to be o2o ({detail}). Nothing was sent, and all"
+        " stay pending. Mend the connection's host; or, where a gateway or proxy of your company answers with a"
+        " certificate of its own, name the PEM file of the company's CA as 'ca_file' in the connection's extra. Then"
+        " clear this task."
+    )

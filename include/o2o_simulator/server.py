@@ -51,7 +51,7 @@ class Simulator:
     """A stand-in for o2o, from `start` to `stop` or inside ``async with``; port 0 picks a free one.
 
     `base_latency` is in seconds and precedes the processing of every call. `journal` is the file to remember
-    in. With `tls` it answers https alone.
+    in. With `tls` it speaks HTTPS.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Simulator:
         journal: Path | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._tls = tls
         self._authorization = f"Bearer {token}".encode()
         self._host = host
         self._port = port
         self._fields = fields_of(frozenset(bike_plans))
         self._base_latency = base_latency
+        self._tls = tls
         self._mailbox = Mailbox(None if journal is None else Journal(journal))
         self._faults = FaultBoard()
         self._running: set[asyncio.Task[object]] = set()
@@ -114,7 +114,7 @@ class Simulator:
     def url(self) -> str:
         """The server's address without a trailing slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'http' if self._tls is None else 'https'}://{host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 
     @property
     def mailbox(self) -> list[Mail]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -74,10 +75,11 @@ def running_simulator(
     bike_plans: Iterable[str] = DEMO_BIKE_PLANS,
     base_latency: float = 0.0,
     journal: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[RunningSimulator]:
     """Run a simulator in a thread for as long as the block lasts; SimulatorError if it cannot start."""
     simulator = Simulator(
-        token, host=host, port=port, bike_plans=bike_plans, base_latency=base_latency, journal=journal
+        token, host=host, port=port, bike_plans=bike_plans, base_latency=base_latency, journal=journal, tls=tls
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="o2o-simulator", daemon=True)
