@@ -48,7 +48,7 @@ class Machine:
         for process in self.running.values():
             process.ask_to_stop()
         for process in self.running.values():
-            process.finish(8)
+            process.finish(1)
         for database in self.databases.values():
             database.destroy()
 

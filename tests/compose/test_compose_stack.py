@@ -61,16 +61,28 @@ class Company:
     def mails(self) -> Counter[str]:
         """E-mails per employee id, from the simulator's journal: the judge."""
         journal = self.machine.folder / "volumes" / "simulator" / "journal.jsonl"
-        events = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-        return Counter(str(one["employee_id"]) for one in events if one["kind"] == "mail")
+        lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
+        # the last line may still be being written
+        events = (json.loads(line) for line in lines if line.endswith("\n"))
+        return Counter(str(one["partner_EmployeeID"]) for one in events if one["event"] == "mail")
+
+    def run(self) -> str:
+        """Trigger and wait for a success."""
+        run = self.api.trigger(DAG)
+        assert self.ended(run) == "success"
+        return run
+
+    def large_run(self) -> str | None:
+        """The run whose batch is shared."""
+        return next((run for run in self.api.active_runs(DAG) if len(self.shards(run)) > 1), None)
 
     def shards(self, run: str) -> list[Any]:
         return [one for one in self.api.tasks(DAG, run) if one.task_id == "post_users" and one.map_index >= 0]
 
-    def workers_of_shards(self) -> set[str]:
-        """The workers in whose logs a `post_users` began."""
-        pattern = re.compile(r'post_users.*map_index|"task_id": ?"post_users"')
-        return {name for name in ("worker-1", "worker-2") if pattern.search(self.machine.log(name))}
+    def workers_of(self, run: str) -> set[str]:
+        """The workers in whose logs a `post_users` of the run began."""
+        begun = f"Executing workload.*{re.escape(run)}/task_id=post_users/map_index="
+        return {name for name in ("worker-1", "worker-2") if re.search(begun, self.machine.log(name))}
 
     def decide(self, order: str, ids: set[str]) -> None:
         """By the command line, as the runbook says."""
@@ -146,12 +158,17 @@ def test_the_page_is_behind_the_companys_login(company: Company) -> None:
 
 def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
     """Shards on both, each person mailed once; whom the dead worker left in doubt is decided by a person."""
-    company.hire(PEOPLE)
     company.api.unpause(DAG)
-    run = company.api.trigger(DAG)
-    company.until(lambda: len(company.mails()) > 2_000, 240)
+    company.run()
+    company.hire(PEOPLE)
+    # whichever run comes first takes them: this one, or one by the schedule
+    company.api.trigger(DAG)
+    company.until(company.large_run)
+    run = company.large_run()
+    assert run
     assert len(company.shards(run)) == 4
-    assert company.workers_of_shards() == {"worker-1", "worker-2"}
+    company.until(lambda: len(company.mails()) > 4_000)
+    assert company.workers_of(run) == {"worker-1", "worker-2"}
     company.machine.kill("worker-2")
     assert company.ended(run) == "success"
     assert any(one.try_number > 1 for one in company.shards(run))
@@ -162,9 +179,10 @@ def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
     assert {mails[one] for one in sound - doubtful} == {1}
     company.decide("confirm", {one for one in doubtful if mails[one]})
     company.decide("release", {one for one in doubtful if not mails[one]})
-    assert company.ended(company.api.trigger(DAG)) == "success"
-    assert {company.mails()[one] for one in sound} == {1}
-    assert max(company.mails().values()) == 1
+    company.run()
+    mails = company.mails()
+    assert {mails[one] for one in sound} == {1}
+    assert max(mails.values()) == 1
     assert company.ids("in_doubt") == company.ids("claimed") == company.ids("pending") == set()
 
 
@@ -179,4 +197,4 @@ def test_no_secret_is_in_a_log(company: Company) -> None:
     for log in logs:
         text = log.read_text(errors="replace")
         assert not [one for one in secrets if one in text], log
-        assert "@acme.example" not in text, log
+        assert not re.search(r"[\w.]+@(acme|globex|initech)\.example", text), log
