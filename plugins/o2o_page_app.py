@@ -157,8 +157,15 @@ Configured = Annotated[Config, Depends(config)]
 def ledger(of: Configured) -> sa.Engine:
     """One pool per client and process. A ledger that was out of reach is tried again by the next request."""
     engine = _engine(of.client)
-    # it may have changed hands since the pool was made
-    ledgers.check_owner(engine, of.client)
+    try:
+        # it may have changed hands since the pool was made
+        ledgers.check_owner(engine, of.client)
+    except sa.exc.OperationalError:
+        # or have a new password, which the connection has by now
+        _engine.cache_clear()
+        engine.dispose()
+        engine = _engine(of.client)
+        ledgers.check_owner(engine, of.client)
     return engine
 
 

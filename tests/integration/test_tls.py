@@ -44,13 +44,19 @@ class Desk:
         pipeline.post = self._post  # type: ignore[method-assign,assignment]
         shutil.copytree(config_dir(), folder)
         env.setenv("O2O_CONFIG_DIR", str(folder))
-        for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        for name in ("NO_PROXY", "no_proxy"):
             env.delenv(name, raising=False)
+        # nothing leaves this machine, not even were a refusal to fail
+        self.proxy("http://127.0.0.1:9")
         url = pipeline.ledger.url.set(drivername="postgresql")
         env.setenv("AIRFLOW_CONN_O2O_LEDGER", url.render_as_string(hide_password=False))
 
     def connect(self, host: str, password: str = TOKEN, **extra: Any) -> None:
         self.env.setenv("AIRFLOW_CONN_O2O_API", json.dumps(connection(host, password, **extra)))
+
+    def proxy(self, url: str) -> None:
+        for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+            self.env.setenv(name, url)
 
     def settings(self, **sections: dict[str, Any]) -> None:
         path = self._folder / "settings.yaml"
@@ -174,7 +180,7 @@ def test_a_listed_host_is_called_through_the_companys_proxy(desk: Desk, company:
     for host, settings in (("gateway.example.com", ["gateway.example.com"]), ("acc-api.o2o.be", [])):
         with running_simulator(TOKEN, tls=company.server(host)) as o2o:
             proxy = Proxy(int(o2o.url.rpartition(":")[2]))
-            desk.env.setenv("HTTPS_PROXY", proxy.url)
+            desk.proxy(proxy.url)
             desk.connect(host, ca_file=str(company.pem))
             if settings:
                 assert host in desk.refusal()
@@ -191,7 +197,7 @@ def test_a_proxy_that_refuses_leaves_nobody_in_doubt(desk: Desk) -> None:
     hire(desk, 2)
     desk.settings(delivery={"max_wait_seconds": 1})
     proxy = Proxy(0, refusal="407 Proxy Authentication Required")
-    desk.env.setenv("HTTPS_PROXY", proxy.url)
+    desk.proxy(proxy.url)
     desk.connect("acc-api.o2o.be")
     summary = desk.pipeline.run()
     proxy.close()
@@ -204,8 +210,7 @@ def test_a_server_on_this_machine_is_never_called_through_a_proxy(desk: Desk) ->
     """It may speak without encryption because nobody is between, and a proxy would be."""
     hire(desk, 1)
     proxy = Proxy(0)
-    desk.env.setenv("HTTP_PROXY", proxy.url)
-    desk.env.setenv("http_proxy", proxy.url)
+    desk.proxy(proxy.url)
     desk.connect(desk.pipeline.simulator.url)
     assert desk.pipeline.run().created == 1
     proxy.close()
