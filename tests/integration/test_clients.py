@@ -236,7 +236,7 @@ def test_the_one_employers_ledger_is_handed_over_to_its_client_and_nobody_is_mai
         run(acme)
     assert owner(acme) == (0, "default")
     assert owner(acme, "acme") == (0, "acme")
-    # a table of runs is shared by the old DAG's and the new one's
+    # a run that has an id again counts as a repetition
     acme.runs = before.runs
     assert run(acme).created == 1
     assert run(acme).calls == 0
