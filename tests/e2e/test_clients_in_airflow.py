@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo.rest import AirflowApi
 from demo.web import HttpError
 from o2o_registration import ledger
 from playwright.sync_api import expect
@@ -37,10 +38,24 @@ class Served:
     live: Live
     acme: World
     globex: World
+    api: AirflowApi
     remove: Callable[[], None]
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        return self.live.stack.api.call(method, path, body)
+        return self.api.call(method, path, body)
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """A busy machine may answer too late."""
+
+        def patiently() -> Any:
+            try:
+                return condition()
+            except HttpError as error:
+                if error.status:
+                    raise
+                return None
+
+        self.live.until(patiently, 180)
 
     def parse(self) -> None:
         """Ask Airflow to read the DAG file again at once."""
@@ -51,19 +66,10 @@ class Served:
         """The states in which a run of each ended, side by side."""
         runs = []
         for dag in dags:
-            self.live.stack.api.unpause(dag)
-            runs.append((dag, self.live.stack.api.trigger(dag)))
-        self.live.until(lambda: all(self._state(*run) in ENDED for run in runs), 180)
-        return [self._state(*run) for run in runs]
-
-    def _state(self, dag: str, run: str) -> str:
-        try:
-            return self.live.stack.api.run_state(dag, run)
-        except HttpError as error:
-            # a busy machine may answer too late
-            if error.status:
-                raise
-            return "unknown"
+            self.api.unpause(dag)
+            runs.append((dag, self.api.trigger(dag)))
+        self.until(lambda: all(self.api.run_state(*run) in ENDED for run in runs))
+        return [self.api.run_state(*run) for run in runs]
 
     def logs(self, dag: str) -> str:
         files = self.live.stack.layout.task_logs.glob(f"dag_id={dag}/**/*.log")
@@ -77,7 +83,9 @@ def served(airflow_of_the_session: Live) -> Iterator[Served]:
     folder = live.world.folder / "config" / "clients"
     with contextlib.ExitStack() as stack:
         places = [stack.enter_context(world(live.world.postgres, live.world.folder, seed=7)) for _ in range(2)]
-        made = Served(live, *places, stack.close)
+        made = Served(live, *places, live.stack.api, stack.close)
+        # who logs in first may have to wait
+        made.until(lambda: made.api.schedule(DAG))
         folder.mkdir()
         stack.callback(_clean, made, folder)
         _connect(made, "acme", made.acme)
@@ -88,7 +96,7 @@ def served(airflow_of_the_session: Live) -> Iterator[Served]:
         (folder / "slip.yaml").write_text(FILE.format(plan="INITECH-2026"))
         (folder / "initech.yaml").write_text(BROKEN)
         made.parse()
-        live.until(lambda: all(live.stack.api.schedule(dag) for dag in (ACME, GLOBEX, SLIP)))
+        made.until(lambda: all(made.api.schedule(dag) for dag in (ACME, GLOBEX, SLIP)))
         yield made
 
 
@@ -105,17 +113,16 @@ def _connect(served: Served, name: str, place: World, ledgers: World | None = No
 
 def _clean(served: Served, folder: Path) -> None:
     """The one DAG is back, and nothing of the clients is left to be scheduled."""
-    live = served.live
     shutil.rmtree(folder)
     for dag in (ACME, GLOBEX, SLIP):
-        if live.stack.api.schedule(dag) is None:
+        if served.api.schedule(dag) is None:
             continue
         served.call("PATCH", f"/dags/{dag}?update_mask=is_paused", {"is_paused": True})
-        for run in live.stack.api.active_runs(dag):
+        for run in served.api.active_runs(dag):
             served.call("PATCH", f"/dags/{dag}/dagRuns/{run}", {"state": "failed"})
     before = served.call("GET", f"/dags/{DAG}")["last_parsed_time"]
     served.parse()
-    live.until(lambda: served.call("GET", f"/dags/{DAG}")["last_parsed_time"] > before)
+    served.until(lambda: served.call("GET", f"/dags/{DAG}")["last_parsed_time"] > before)
     assert not served.call("GET", f"/dags/{DAG}")["is_stale"]
 
 
@@ -149,9 +156,9 @@ def test_a_broken_file_is_the_one_import_error_and_says_what_to_mend(served: Ser
         found: list[Any] = served.call("GET", "/importErrors")["import_errors"]
         return found
 
-    served.live.until(errors)
+    served.until(errors)
     # by now every DAG file was read again
-    served.live.until(lambda: served.live.stack.api.schedule("o2o_maintenance__globex"))
+    served.until(lambda: served.api.schedule("o2o_maintenance__globex"))
     (error,) = errors()
     assert error["filename"] == "o2o_broken_clients.py"
     *_, head, file, missing, unknown = error["stack_trace"].strip().splitlines()
@@ -159,7 +166,7 @@ def test_a_broken_file_is_the_one_import_error_and_says_what_to_mend(served: Ser
     assert file.endswith("clients/initech.yaml does not fit:")
     assert missing == "  mapping.bike_plans: Field required; add it"
     assert unknown.startswith("  mapping.bike_plan: ")
-    assert served.live.stack.api.schedule(f"{DAG}__initech") is None
+    assert served.api.schedule(f"{DAG}__initech") is None
     for dag in (ACME, GLOBEX):
         found = served.call("GET", f"/dags/{dag}")
         assert (found["is_stale"], found["has_import_errors"]) == (False, False)
