@@ -70,18 +70,20 @@ def data_docs(name: str) -> Path | None:
 def files(folder: Path | None = None) -> tuple[Path, ...]:
     """All client files. Also those whose names do not fit: to overlook one would leave its employees out."""
     places = (folder or config_dir()) / "clients"
-    return tuple(sorted(one for one in places.glob("*.y*ml") if one.suffix in (".yaml", ".yml") and one.name[0] != "."))
+    return tuple(sorted(one for one in places.glob("[!.]*") if one.suffix.lower() in (".yaml", ".yml")))
 
 
 def names(folder: Path | None = None) -> tuple[str, ...]:
     """The clients that are served, the default alone where there are no files; a broken file's client, too."""
-    return tuple(one.stem for one in files(folder)) or (DEFAULT,)
+    return tuple(dict.fromkeys(one.stem for one in files(folder))) or (DEFAULT,)
 
 
 def check_name(path: Path) -> None:
     """Raises ConfigurationError for a file that cannot be a client's."""
-    if path.suffix == ".yml":
-        raise ConfigurationError(f"{path} is not read: rename it to {path.stem}.yaml.")
+    if path.suffix != ".yaml":
+        there = path.with_suffix(".yaml").exists()
+        remedy = f"there is {path.stem}.yaml as well, so remove it" if there else f"rename it to {path.stem}.yaml"
+        raise ConfigurationError(f"{path} is not read: {remedy}.")
     if path.stem == DEFAULT:
         raise ConfigurationError(f"{path}: '{DEFAULT}' means that there are no clients; rename the file.")
     if not fits(path.stem):
@@ -104,9 +106,9 @@ def complain() -> None:
     """Raises ConfigurationError with what is wrong in which client's file, if anything is."""
     found = [one for one in _read(None) if isinstance(one, Broken)] if files() else []
     if found:
-        dags = ", ".join(dag_id(one.path.stem) for one in found)
+        broken = ", ".join(one.path.name for one in found)
         words = "\n".join(str(one.error) for one in found)
-        raise ConfigurationError(f"Not loaded until mended: {dags}. The other clients' DAGs run on.\n{words}")
+        raise ConfigurationError(f"No DAG is made of {broken} until mended; the other clients' DAGs run on.\n{words}")
 
 
 def _read(only: str | None) -> list[Client | Broken]:

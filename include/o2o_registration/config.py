@@ -1,8 +1,7 @@
 """The files that people edit: settings, mapping and the extract's SQL, validated on load.
 
 Source: the folder named by O2O_CONFIG_DIR, by default `include/config`; what a client's file changes of them is in
-`overlay`. Raises ConfigurationError naming file,
-key and remedy.
+`overlay`. Raises ConfigurationError naming file, key and remedy.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from o2o_registration.api import host_name
-from o2o_registration.clients import DEFAULT, Client, names
+from o2o_registration.clients import DEFAULT, Client, files
 from o2o_registration.clients import config_dir as config_dir
 from o2o_registration.errors import ConfigurationError
 from o2o_registration.text import comparable
@@ -224,9 +223,10 @@ def load_config(folder: Path | None = None, client: str = DEFAULT) -> Config:
         return shared
     from o2o_registration import overlay
 
-    if client not in names(folder):
+    found = next((one for one in files(folder) if one.stem == client), None)
+    if found is None:
         raise ConfigurationError(f"There is no client '{client}': {folder / 'clients'} has no {client}.yaml.")
-    return overlay.laid_over(shared, overlay.read(folder / "clients" / f"{client}.yaml"))
+    return overlay.laid_over(shared, overlay.read(found))
 
 
 def _text(path: Path) -> str:
@@ -240,12 +240,28 @@ def _text(path: Path) -> str:
         raise ConfigurationError(f"{path} cannot be read: {error}. It must be a UTF-8 text file.") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML takes the last of two equal keys, without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in reversed(node.value):
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark)
+        return node
+
+
 def yaml_model(model: type[Model], path: Path) -> Model:
     """A YAML file's content. Raises ConfigurationError."""
+    text = _text(path)
     try:
-        content = yaml.safe_load(_text(path))
+        content = yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        words = " ".join(str(error).split()).replace(' in "<unicode string>",', " in")
+        raise ConfigurationError(f"{path} is not valid YAML: {words}") from None
+    except Exception as error:  # noqa: BLE001 - a date that does not exist, say: PyYAML lets through what Python raises
+        raise ConfigurationError(f"{path} has a value that cannot be read: {error}. Put it between quotes.") from None
     if content is not None and not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold 'key: value' entries, not a {type(content).__name__}.")
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,10 +31,18 @@ from o2o_registration.errors import ConfigurationError
 
 
 def _cron(text: str) -> str:
-    from croniter import croniter  # type: ignore[import-untyped]
+    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 
     if len(text.split()) != 5 or not croniter.is_valid(text):
         raise ValueError("is no cron expression of five fields, as '*/5 * * * *' is one")
+    # on both of these Airflow fails once it has the DAG, and takes it out on all DAGs of the file
+    if re.search(r"(?<![a-z])r(?![a-z])", text, re.IGNORECASE):
+        raise ValueError("has the random field 'R', which Airflow cannot follow: name minutes and hours")
+    try:
+        croniter(text, datetime.now(UTC)).get_next()
+        croniter(text, datetime.now(UTC)).get_prev()
+    except CroniterBadDateError:
+        raise ValueError("names a day that never comes") from None
     return text
 
 
