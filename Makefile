@@ -21,6 +21,8 @@ export O2O_SIMULATOR_PORT := $(SIMULATOR_PORT)
 export O2O_RUN_DIR := $(RUN_DIR)
 
 DEMO := PYTHONPATH=include $(BIN)/python -m demo
+# the tests with an Airflow one after the other, the rest beside them
+TWO_PROCESSES := --numprocesses 2 --dist loadgroup
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
@@ -49,7 +51,7 @@ clean: ## delete the demo's data and logs; refuses while it runs
 setup: $(READY) ## make .venv and install what the project needs
 
 test: $(TEST_READY) ## run the tests; ARGS="-k window" picks some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(TWO_PROCESSES) $(ARGS)
 
 faults: $(TEST_READY) ## kill, cut and starve it hundreds of times; prints who was lost or mailed twice
 	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.faults $(ARGS)
@@ -68,7 +70,7 @@ check: $(TEST_READY) ## lint, formatting, types, lock files, unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict include plugins
 	@$(MAKE) --no-print-directory lock-check
-	$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
+	$(BIN)/python -m pytest $(TWO_PROCESSES) -m "not integration and not e2e" $(ARGS)
 
 fmt: $(TEST_READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix

@@ -63,7 +63,9 @@ def config() -> Config:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What talks to a server is no unit test, whichever file it is in."""
+    """What talks to a server is no unit test, whichever file it is in. All Airflows are one process's business."""
     for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
         if {"integration", "simulator"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
