@@ -150,8 +150,10 @@ def _snowflake(driver: str, connection: Connection, extra: dict[str, Any]) -> Ad
     """Airflow's extras; Snowflake refuses paths of keys and the like in a URL."""
     import sqlalchemy as sa
 
-    names = [part for part in (extra.pop("database", None), connection.schema) if part]
     account = extra.pop("account", None) or connection.host or None
+    database = extra.pop("database", None)
+    if connection.schema:
+        extra["schema"] = connection.schema
     key = "private_key_file" in extra
     if key and connection.password:
         extra["private_key_file_pwd"] = connection.password
@@ -160,7 +162,7 @@ def _snowflake(driver: str, connection: Connection, extra: dict[str, Any]) -> Ad
         username=connection.login or None,
         password=None if key else connection.password or None,
         host=account,
-        database="/".join(names) or None,
+        database=database,
     )
     return Address(url, extra)
 
