@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+import o2o_dialects
 import sqlalchemy as sa
-from o2o_connections import get_connection, sqlalchemy_url
+from o2o_connections import get_connection
 from o2o_registration import clients, ledger
 from o2o_registration.errors import O2OError, driver_words
 
@@ -15,7 +16,7 @@ def main() -> int:
     failed = 0
     for client in clients.served():
         try:
-            url = sqlalchemy_url(get_connection(client.ledger))
+            url = o2o_dialects.address(get_connection(client.ledger)).url
             ledger.upgrade(url.render_as_string(hide_password=False))
         except O2OError as error:
             failed = 2

@@ -4,6 +4,7 @@
 -- A row without a date of change belongs to no window; returning it lets the checks name it instead of losing it.
 -- So does one with a placeholder like 1899-12-30, which lies before every window.
 -- Does your column hold local times without a zone? Select and compare them as (changed_at at time zone 'Europe/Brussels').
+-- What differs in other databases than PostgreSQL: docs/warehouses.md.
 select
     employee_id,
     personnel_number,

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import recheck, window
+from o2o_registration import dialects, recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.privacy import pseudonyms
@@ -129,9 +129,10 @@ def _stage(
 def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator[list[SourceRow]]:
     chunk = config.settings.window.chunk_rows
     try:
-        with warehouse.connect().execution_options(stream_results=True, yield_per=chunk) as connection:
-            bounds = {"since": span.since, "until": span.until}
-            with connection.execute(sa.text(config.extract_sql), bounds) as result:
+        with warehouse.connect() as connection:
+            dialects.speak_utc(connection)
+            connection.execution_options(stream_results=True, yield_per=chunk)
+            with connection.execute(sa.text(config.extract_sql), dialects.bounds(connection, span)) as result:
                 positions = _positions(list(result.keys()), config)
                 for rows in result.partitions(chunk):
                     yield [_source_row(row, positions) for row in rows]
@@ -186,6 +187,9 @@ def _instant(value: object) -> datetime | None:
 
 def _interested(value: object) -> bool | None:
     """None where HR's word for it is not understood."""
+    if value in (b"\x00", b"\x01"):
+        # MySQL's bit(1)
+        return value == b"\x01"
     text = storable(value)
     text = text and text.strip().lower()
     if text in _NO:
