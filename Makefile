@@ -26,7 +26,7 @@ TWO_PROCESSES := --numprocesses 2 --dist loadgroup
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run people mend stop status clean test faults bench bench-full screenshots check fmt lock
+.PHONY: help setup setup-test run people mend stop status clean up down secrets test faults bench bench-full screenshots check fmt lock
 
 ##@ Run
 run: $(READY) ## start everything and run the DAG once; stays until Ctrl-C
@@ -46,6 +46,24 @@ stop: $(READY) ## stop what `make run` started, from another terminal
 
 clean: ## delete the demo's data and logs; refuses while it runs
 	@if [ -x $(BIN)/python ]; then $(DEMO) clean; else rm -rf "$(RUN_DIR)"; fi
+
+##@ Several machines
+up: secrets ## docker compose up: Airflow with Celery workers, as .env says (docs/deploy.md)
+	@test -e .env || { cp docs/deploy/env.example .env && echo "Made .env from docs/deploy/env.example."; }
+	docker compose up --build --detach
+	@echo "Airflow: http://localhost:8080 unless .env says otherwise; user admin, password in .secrets/admin_password"
+
+down: docker ## docker compose down: stop it; data and secrets stay
+	docker compose --profile demo down
+
+secrets: docker ## make up the passwords that docker compose up needs, in .secrets; keeps what is there
+	@mkdir -p -m 700 .secrets
+	@SECRETS_USER="$$(id -u):$$(id -g)" docker compose run --rm --build secrets
+
+.PHONY: docker
+docker:
+	@docker compose version >/dev/null 2>&1 || { \
+	    echo "This needs Docker with its Compose plugin. Without Docker: make run" >&2; exit 2; }
 
 ##@ Develop
 setup: $(READY) ## make .venv and install what the project needs

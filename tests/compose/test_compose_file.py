@@ -131,3 +131,24 @@ def test_a_number_of_workers_is_a_variable() -> None:
     assert loaded({"WORKERS": "7"})["services"]["worker"]["deploy"]["replicas"] == "7"
     assert "container_name" not in SERVICES["worker"].of
     assert "ports" not in SERVICES["worker"].of
+
+
+def test_the_helm_values_are_of_the_same_release() -> None:
+    """Image, Airflow and the step that upgrades the ledgers."""
+    values = yaml.safe_load((PROJECT / "docs/deploy/values.yaml").read_text())
+    name, _, tag = SERVICES["worker"].image.partition(":")
+    assert values["defaultAirflowRepository"].endswith(f"/{name}")
+    assert values["defaultAirflowTag"] == tag
+    assert f"apache-airflow=={values['airflowVersion']}\n" in (PROJECT / "requirements.txt").read_text()
+    migrations = " ".join(SERVICES["migrations"].command)
+    assert all(step in migrations for step in values["migrateDatabaseJob"]["args"][-1].split(" && "))
+    mounted = {one["mountPath"] for one in values["volumeMounts"]}
+    assert mounted <= {target for _, target in SERVICES["worker"].mounts}
+
+
+def test_the_example_of_connections_has_all_that_are_needed() -> None:
+    from o2o_registration.clients import Client
+
+    example = yaml.safe_load((PROJECT / "docs/deploy/connections.example.yaml").read_text())
+    default = Client()
+    assert set(example) == {default.warehouse, default.ledger, default.api, default.privacy}

@@ -1,0 +1,67 @@
+"""`make up` is `docker compose up`, with secrets made before it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.compose.composefile import PROJECT
+
+NEEDED = ("make", "sh", "mkdir", "cp", "id", "echo", "test")
+RECORDER = """#!/bin/sh
+echo "$SECRETS_USER|$*" >> "$HOME/calls"
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What the target reads, and a PATH on which there is no Docker."""
+    (tmp_path / "docs" / "deploy").mkdir(parents=True)
+    for name in ("Makefile", "docs/deploy/env.example"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    for name in NEEDED:
+        if found := shutil.which(name):
+            (tmp_path / "bin" / name).symlink_to(found)
+    return tmp_path
+
+
+def make(clone: Path, target: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(clone / "bin"), "HOME": str(clone)}
+    return subprocess.run(["make", target], cwd=clone, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("target", ["up", "down", "secrets"])
+def test_without_docker_it_says_so(clone: Path, target: str) -> None:
+    done = make(clone, target)
+    assert done.returncode == 2
+    assert "needs Docker with its Compose plugin" in done.stderr
+    assert not (clone / ".env").exists()
+
+
+def test_what_it_asks_of_docker(clone: Path) -> None:
+    docker = clone / "bin" / "docker"
+    docker.write_text(RECORDER)
+    docker.chmod(0o755)
+    assert make(clone, "up").returncode == 0
+    calls = [line.partition("|") for line in (clone / "calls").read_text().splitlines()]
+    assert [call for _, _, call in calls] == [
+        "compose version",
+        "compose run --rm --build secrets",
+        "compose up --build --detach",
+    ]
+    assert calls[1][0].replace(":", "").isdigit()
+    assert (clone / ".secrets").stat().st_mode & 0o077 == 0
+    assert (clone / ".env").read_text() == (clone / "docs/deploy/env.example").read_text()
+    (clone / ".env").write_text("WORKERS=3\n")
+    make(clone, "up")
+    assert (clone / ".env").read_text() == "WORKERS=3\n"
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no Docker here")
+def test_docker_reads_the_file() -> None:
+    done = subprocess.run(["docker", "compose", "config", "--quiet"], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
