@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,7 +18,8 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from o2o_connections import ledger_engine, privacy_key
 from o2o_registration import actions
@@ -122,9 +124,18 @@ def create_app() -> FastAPI:
         post(f"/api/{path}")(function)
     app.post("/api/act", dependencies=[Depends(_from_this_page), Depends(_may_act)])(act)
     app.middleware("http")(_harden)
+    app.exception_handler(HTTPException)(_log_in_first)
     app.exception_handler(O2OError)(_explain)
     app.exception_handler(sa.exc.DBAPIError)(_database)
     return app
+
+
+async def _log_in_first(request: Request, error: HTTPException) -> Response:
+    """Who opens the page by a link is asked to log in and brought back; the page's own calls get their 401."""
+    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+        back = urlencode({"next": f"{request.url.path}?{request.url.query}".rstrip("?")})
+        return RedirectResponse(f"{get_auth_manager().get_url_login()}?{back}", 303)
+    return await http_exception_handler(request, error)
 
 
 async def _harden(request: Request, call_next: Any) -> Response:

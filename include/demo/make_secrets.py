@@ -52,8 +52,10 @@ def make(path: Path) -> list[str]:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Folder(path)
     folder.secret("postgres_password")
-    for name in ("api_secret_key", "jwt_secret", "admin_password"):
+    for name in ("api_secret_key", "admin_password"):
         folder.secret(name)
+    # SHA-512 asks for 64 bytes at least
+    folder.secret("jwt_secret", lambda: secrets.token_hex(48))
     folder.secret("fernet_key", lambda: base64.urlsafe_b64encode(os.urandom(32)).decode())
     airflow = folder.secret("airflow_password")
     folder.secret("airflow_database", lambda: f"postgresql+psycopg://airflow:{airflow}@postgres:5432/airflow")

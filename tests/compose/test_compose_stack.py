@@ -18,9 +18,11 @@ import sqlalchemy as sa
 import yaml
 from demo.rest import AirflowApi
 from demo.web import call
+from playwright.sync_api import expect
 
 from tests.compose.composefile import PROJECT
 from tests.compose.machine import Machine
+from tests.e2e.browser import logged_in, needs_chromium
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -117,6 +119,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     (config / "settings.yaml").write_text(yaml.safe_dump(changed))
     variables = {
         "O2O_CONFIG_DIR": str(config),
+        "AIRFLOW_BASE_URL": "http://api-server:8080",
         "API_WORKERS": "1",
         "WORKER_CONCURRENCY": "2",
         "HEARTBEAT_TIMEOUT": "15",
@@ -154,6 +157,19 @@ def test_the_page_is_behind_the_companys_login(company: Company) -> None:
     assert found
     with pytest.raises(Exception, match=r"40[13]"):
         call("GET", f"{url}/o2o/api/overview")
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_the_page_opens_after_the_companys_login(company: Company) -> None:
+    """In a browser: a link to it leads to FAB's form, and from there back to it."""
+    password = (company.machine.secrets / "admin_password").read_text()
+    with logged_in(f"{company.api.url}/o2o/", "admin", password) as page:
+        assert page.url == f"{company.api.url}/o2o/"
+        expect(page.locator("#funnel .card")).to_have_count(4)
+        page.screenshot(path=company.machine.folder / "page.png")
+        page.goto(f"{company.api.url}/dags/{DAG}")
+        page.get_by_text(DAG).first.wait_for()
 
 
 def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from demo.stack import Stack
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -19,7 +18,7 @@ needs_chromium = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def logged_in(stack: Stack, user: str, password: str) -> Iterator[Page]:
+def logged_in(url: str, user: str, password: str) -> Iterator[Page]:
     """A page of a fresh browser in which `user` is logged in."""
     assert CHROMIUM is not None, "CI must have a Chromium"
     with sync_playwright() as playwright:
@@ -28,10 +27,11 @@ def logged_in(stack: Stack, user: str, password: str) -> Iterator[Page]:
         )
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(60_000)
-        page.goto(stack.airflow_url)
+        page.goto(url)
         page.fill("input[name=username]", user)
         page.fill("input[name=password]", password)
-        page.click("button[type=submit]")
+        # Airflow's own form, or that of FAB
+        page.click("button[type=submit], input[type=submit]")
         page.wait_for_url(lambda url: "/auth/login" not in url)
         try:
             yield page

@@ -32,7 +32,7 @@ def main() -> int:
         Path(folder).chmod(0o755)
         with Stack(StackConfig(Layout(run_dir=Path(folder)), Ports(0, 0, 0), fsync=False)) as stack:
             employee = _live_through(stack)
-            with logged_in(stack, "admin", stack.secrets.admin_password) as page:
+            with logged_in(stack.airflow_url, "admin", stack.secrets.admin_password) as page:
                 _shoot(stack, page, employee)
     return 0
 

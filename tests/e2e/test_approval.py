@@ -26,7 +26,7 @@ def ask(live: Live, people: int) -> tuple[str, list[str]]:
 
 def answer(live: Live, run: str, choice: str, pictures: Path) -> str:
     """Click. Returns what the person got to read."""
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         return _answer(page, live, run, choice, pictures)
 
 

@@ -196,7 +196,7 @@ def test_the_page_shows_one_client_at_a_time_and_says_what_is_wrong_with_a_broke
 def test_the_page_lets_one_choose_a_client_and_on_a_clients_dag_it_is_that_clients(served: Served) -> None:
     """The choice stays in the address, so that it can be kept as a bookmark."""
     live = served.live
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         page.goto(f"{live.stack.airflow_url}/o2o/")
         registered = page.locator("#funnel .card").last.locator("b")
         expect(registered).to_have_text("3")

@@ -82,7 +82,7 @@ def test_strangers_see_nothing_and_lookers_see_masked_data_and_cannot_act(live: 
 def test_an_engineer_finds_a_person_in_doubt_and_confirms_with_clicks(live: Live, doubtful: str) -> None:
     """By e-mail address, which gets into no URL; the audit has name and reason."""
     urls: list[str] = []
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         page.on("request", lambda request: urls.append(request.url))
         page.goto(f"{live.stack.airflow_url}/o2o/")
         expect(page.locator("#funnel .card")).to_have_count(4)
@@ -115,7 +115,7 @@ def test_markup_and_formulas_in_hr_rows_stay_text(live: Live) -> None:
     assert live.run() == "success"
     admin = token(live, "admin", live.stack.secrets.admin_password)
     assert f",'{evil}," in page_call(live, "api/worklist.csv", admin, {"name": "quarantined"})[1]
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         page.on("dialog", lambda dialog: pytest.fail("a script ran"))
         page.goto(f"{live.stack.airflow_url}/o2o/")
         page.locator("#tabs").get_by_role("button", name="Set aside").click()
@@ -135,7 +135,7 @@ def test_a_click_on_a_columns_head_sorts_by_it_and_another_turns_it_round(live: 
                 (employee, email),
             )
     assert live.run(max_bad_share=1.0) == "success"
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         page.goto(f"{live.stack.airflow_url}/o2o/")
         page.locator("#tabs").get_by_role("button", name="Set aside").click()
         head = page.locator("th", has=page.get_by_role("button", name="Employee"))
@@ -154,7 +154,7 @@ def test_the_page_is_in_airflows_navigation_and_on_its_runs(live: Live) -> None:
     live.world.hire(3)
     run = live.trigger()
     live.until(lambda: live.stack.api.run_state("o2o_register_interested_employees", run) == "success")
-    with logged_in(live.stack, "admin", live.stack.secrets.admin_password) as page:
+    with logged_in(live.stack.airflow_url, "admin", live.stack.secrets.admin_password) as page:
         _in_frame(page, f"{live.stack.airflow_url}/plugin/o2o", "interested")
         path = f"/dags/o2o_register_interested_employees/runs/{quote(run, safe='')}/plugin/o2o-run"
         _in_frame(page, live.stack.airflow_url + path, run)
