@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
+import random
 import secrets
 import socket
 from dataclasses import asdict, dataclass, field, fields
@@ -110,11 +112,17 @@ def is_free(port: int) -> bool:
     return True
 
 
+# Below what systems give to connections and to whoever binds port 0: what is free stays so until its server starts.
+_PORTS = range(20_000, 32_000)
+_turn = itertools.count(random.randrange(len(_PORTS)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody listens on, and not one that this process was given before."""
+    for turn in itertools.islice(_turn, len(_PORTS)):
+        if is_free(port := _PORTS[turn % len(_PORTS)]):
+            return port
+    raise PortTaken(f"No port from {_PORTS.start} to {_PORTS.stop - 1} is free.")
 
 
 def _password() -> str:

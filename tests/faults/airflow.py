@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 from demo.console import Reporter
@@ -39,19 +40,20 @@ def airflow(world: World) -> Iterator[Stack]:
         yield stack
 
 
-def kill_task(stack: Stack) -> bool:
+def kill_task(_stack: Stack, task: psutil.Process) -> bool:
     """The process in which a task runs."""
-    tasks = _tasks(stack)
-    return bool(tasks) and _kill(tasks[-1])
+    return _kill(task)
 
 
-def kill_supervisor(stack: Stack) -> bool:
+def kill_supervisor(_stack: Stack, task: psutil.Process) -> bool:
     """The executor's process that watches over a task; the task is an orphan then."""
-    parents = [parent for task in _tasks(stack) if (parent := task.parent())]
-    return bool(parents) and _kill(parents[-1])
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = task.parent()
+        return parent is not None and _kill(parent)
+    return False
 
 
-def kill_scheduler(stack: Stack) -> bool:
+def kill_scheduler(stack: Stack, _task: psutil.Process) -> bool:
     """The scheduler alone, so that its tasks go on without it; then another is started."""
     process = stack.supervisor["scheduler"]
     assert process.pid is not None
@@ -63,25 +65,42 @@ def kill_scheduler(stack: Stack) -> bool:
 
 
 def _tasks(stack: Stack) -> list[psutil.Process]:
-    """Children of the executor's workers, which are children of the scheduler; the youngest last."""
+    """Children of the executor's workers, which are children of the scheduler."""
     with contextlib.suppress(psutil.NoSuchProcess):
         workers = psutil.Process(stack.supervisor["scheduler"].pid).children()
-        return sorted((task for worker in workers for task in worker.children()), key=psutil.Process.create_time)
+        return [task for worker in workers for task in worker.children() if _lives(task)]
     return []
 
 
+def _lives(process: psutil.Process) -> bool:
+    """A task that has ended may be a zombie for seconds before its supervisor looks."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def _kill(process: psutil.Process) -> bool:
+    if not _lives(process):
+        return False
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
         return True
     return False
 
 
-VICTIMS: dict[str, Callable[[Stack], bool]] = {
+VICTIMS: dict[str, Callable[[Stack, psutil.Process], bool]] = {
     "task": kill_task,
     "task's supervisor": kill_supervisor,
     "scheduler": kill_scheduler,
 }
+TRIES = 4
+"""A run whose people another run took, or whose last task was the quicker, is followed by another."""
+
+TASKS_TO_MEET = 5
+"""Of the six tasks of a run, the last is left for a strike that came too late for the one before."""
+
+MOMENT = 0.6
+"""Seconds in which most tasks end."""
 
 
 def under_fire(world: World, times: int) -> int:
@@ -93,15 +112,11 @@ def under_fire(world: World, times: int) -> int:
 
 
 def strikes(world: World, stack: Stack, times: int) -> int:
-    """At random moments of a run; then the run is failed, as somebody on call would."""
+    """Each victim so often; then the run is failed, as somebody on call would. Returns the strikes that hit."""
     hit = 0
     for _ in range(times):
         for strike in VICTIMS.values():
-            world.hire(world.dice.randint(8, 20))
-            run = stack.api.trigger(DAG)
-            time.sleep(world.dice.uniform(2, 10))
-            hit += stack.api.run_state(DAG, run) not in ENDED and strike(stack)
-            end_all(stack)
+            hit += any(_strike(world, stack, strike) for _ in range(TRIES))
     for _ in range(6):
         end_all(stack)
         world.pass_time(1000)
@@ -110,6 +125,45 @@ def strikes(world: World, stack: Stack, times: int) -> int:
             break
     end_all(stack)
     return hit
+
+
+def _strike(world: World, stack: Stack, strike: Callable[[Stack, psutil.Process], bool]) -> bool:
+    world.hire(world.dice.randint(8, 20))
+    task = _meet(world, stack, stack.api.trigger(DAG))
+    hit = task is not None and strike(stack, task)
+    end_all(stack)
+    return hit
+
+
+def _meet(world: World, stack: Stack, run: str, seconds: float = 180) -> psutil.Process | None:
+    """The process of a random task at a random moment, or of the next one. None when the run ended before."""
+    nth, moment = world.dice.randint(1, TASKS_TO_MEET), world.dice.uniform(0, MOMENT)
+    deadline = time.monotonic() + seconds
+    while _state(stack, run) not in ENDED:
+        pids = _pids(stack, run)
+        living = [process for process in _tasks(stack) if process.pid in pids]
+        if len(pids) < nth or not living:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the run {run} had no task to strike within {seconds:.0f} s")
+            time.sleep(0.05)
+        elif moment:
+            time.sleep(moment)
+            moment = 0.0
+        else:
+            return living[-1]
+    return None
+
+
+def _pids(stack: Stack, run: str) -> set[int]:
+    """Of the run's tasks that have begun."""
+    path = f"/dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances?limit=100"
+    try:
+        return {task["pid"] for task in stack.api.call("GET", path)["task_instances"]} - {None}
+    except HttpError as error:
+        # a busy machine may answer too late
+        if error.status:
+            raise
+        return set()
 
 
 def end_all(stack: Stack) -> None:

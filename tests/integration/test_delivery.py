@@ -108,11 +108,12 @@ def test_a_redirect_is_not_followed_and_the_token_does_not_leave(pipeline: Pipel
 
 def test_a_refused_connection_proves_that_nothing_was_sent(pipeline: Pipeline) -> None:
     """Pending again, later; once o2o is back everybody gets one e-mail."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        pipeline.url = f"http://127.0.0.1:{free.getsockname()[1]}"
     pipeline.hire(*(person(n) for n in range(20)))
-    summary = pipeline.run()
+    # bound, so that nobody else listens there, and deaf
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        pipeline.url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        summary = pipeline.run()
     assert summary.in_doubt_now == 0
     assert summary.not_processed == summary.calls < 20
     pipeline.url = None
@@ -225,10 +226,13 @@ def test_a_stopped_delivery_ends_in_time_with_nothing_left_open(pipeline: Pipeli
 
     def stop_soon(delivery: Delivery) -> None:
         def stop() -> None:
+            deadline = time.monotonic() + 30
+            while pipeline.simulator.summary().in_flight < 4 and time.monotonic() < deadline:
+                time.sleep(0.02)
             asked.append(time.monotonic())
             delivery.stop()
 
-        threading.Timer(0.5, stop).start()
+        threading.Thread(target=stop).start()
 
     pipeline.on_start = stop_soon
     pipeline.run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,13 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON."""
         return json.loads(self.body)
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for what the server does by itself. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what the server does sets no event of ours
+            await asyncio.sleep(0.01)
 
 
 class Caller:

@@ -264,6 +264,6 @@ async def test_base_latency_delays_every_call(jane: dict[str, Any]) -> None:
         caller = Caller(session)
         start = time.monotonic()
         await asyncio.gather(*(caller.post(jane | {"Email": f"p{n}@acme.example"}) for n in range(5)))
-        assert 0.2 <= time.monotonic() - start < 0.9
+        assert time.monotonic() - start >= 0.2
         assert simulator.summary().max_in_flight == 5
         assert simulator.summary().in_flight == 0
