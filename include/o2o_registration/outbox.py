@@ -76,7 +76,8 @@ class Outbox:
                     ), due as (
                         select employee_id, payload, resends
                         from o2o.registration
-                        where status = 'pending' and not_before <= now()
+                        -- who was not weighed yet is another run's batch, which may have to be approved
+                        where status = 'pending' and passed_fuse and not_before <= now()
                           and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
                         order by {"resends," if probe else ""} not_before, employee_id
                         limit (select case when pause > 0 then 0 else :limit end from gate)
@@ -232,7 +233,9 @@ class Outbox:
         return seconds
 
     def _scalar(self, sql: str) -> Any:
-        mine = "status = 'pending' and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))"
+        mine = (
+            "status = 'pending' and passed_fuse and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))"
+        )
         with self._ledger.begin() as connection:
             return connection.scalar(sa.text(sql.format(mine=mine)), {"ids": self._ids})
 
