@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.ledger import LOCK_SECONDS
+from o2o_registration.ledger.copying import copying
 from o2o_registration.payloads import build_payload
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import Pseudonyms
@@ -108,8 +109,7 @@ def _stage(connection: sa.Connection, config: Config, run_id: str, keys: Pseudon
 
 
 def _copy(connection: sa.Connection, rows: Sequence[Sequence[Any]], config: Config, keys: Pseudonyms | None) -> None:
-    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-    with cursor, cursor.copy("copy built from stdin") as copy:
+    with copying(connection, "copy built from stdin") as copy:
         for row in rows:
             payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
             employee, body = clean(row[0]), json.dumps(payload, ensure_ascii=False)
