@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from o2o_registration import building, checking, extract, fuse
+from o2o_registration.errors import ConfigurationError
 
 from tests.integration.conftest import Pipeline, person
 
@@ -77,3 +79,19 @@ _CANCEL = """
     select pg_cancel_backend(pid) from pg_stat_activity
     where application_name = 'o2o_registration' and state = 'active' and datname = current_database()
 """
+
+
+def test_a_mapping_that_loses_a_word_after_the_check_is_named_and_the_next_run_checks_again(pipeline: Pipeline) -> None:
+    """The word is a value of the row, and stays out of the log."""
+    pipeline.hire(person(1, language_code="Neerlandais"), person(2))
+    shorter = pipeline.config
+    longer = shorter.mapping.model_copy(update={"languages": {**shorter.mapping.languages, "neerlandais": "NL"}})
+    pipeline.config = replace(shorter, mapping=longer)
+    run = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    pipeline.config = shorter
+    with pytest.raises(ConfigurationError, match=r"mapping\.yaml changed between") as caught:
+        building.build(pipeline.ledger, pipeline.config, run.run_id)
+    assert "neerlandais" not in "".join(traceback.format_exception(caught.value)).lower()
+    summary = pipeline.run()
+    assert (summary.created, summary.quarantined) == (1, 1)
