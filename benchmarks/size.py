@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from demo.postgres import PostgresServer
-from o2o_registration import building, checking, extract, ledger, window
+from o2o_registration import building, checking, extract, fuse, ledger, window
 from o2o_registration.answers import Answer, Outcome
 from o2o_registration.config import load_config
 from o2o_registration.outbox import Outbox, Result
@@ -104,6 +104,7 @@ def _run(engine: sa.Engine, run_id: str) -> dict[str, float]:
         "extract, dedup": lambda: extract.extract(engine, engine, config, run),
         "check": lambda: checking.check(engine, config, run_id),
         "build": lambda: building.build(engine, config, run_id),
+        "weigh": lambda: fuse.weigh(engine, config.settings.fuse, run_id),
         "claim": lambda: intents.extend(outbox.claim(PEOPLE).intents),
         "record": lambda: outbox.record([Result(one.attempt_id, _CREATED) for one in intents]),
         "recover": outbox.recover,

@@ -11,8 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.config import SOURCE_FIELDS, Config
+from o2o_registration.errors import ConfigurationError
 from o2o_registration.ledger import LOCK_SECONDS
-from o2o_registration.payloads import build_payload
+from o2o_registration.ledger.copying import copying
+from o2o_registration.payloads import Payload, build_payload
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import Pseudonyms
 from o2o_registration.progress import Progress
@@ -108,12 +110,23 @@ def _stage(connection: sa.Connection, config: Config, run_id: str, keys: Pseudon
 
 
 def _copy(connection: sa.Connection, rows: Sequence[Sequence[Any]], config: Config, keys: Pseudonyms | None) -> None:
-    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-    with cursor, cursor.copy("copy built from stdin") as copy:
+    with copying(connection, "copy built from stdin") as copy:
         for row in rows:
-            payload = build_payload(tuple(row[: len(SOURCE_FIELDS)]), config.mapping)
+            payload = _payload(tuple(row[: len(SOURCE_FIELDS)]), config)
             employee, body = clean(row[0]), json.dumps(payload, ensure_ascii=False)
             copy.write_row((employee, row[-3], body, row[-2], row[-1], keys and keys.person(employee)))
+
+
+def _payload(values: tuple[str | None, ...], config: Config) -> Payload:
+    try:
+        return build_payload(values, config.mapping)
+    except KeyError:
+        # the key is a value of the row, and no business of a log
+        raise ConfigurationError(
+            f"{config.mapping_source} changed between this run's check_quality and build_payloads: a language, contract"
+            " type or company of its rows is no longer there. Nobody was called; the next run reads and checks these"
+            " rows again."
+        ) from None
 
 
 def _drop_forgotten(connection: sa.Connection) -> int:

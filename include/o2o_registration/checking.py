@@ -16,6 +16,7 @@ from o2o_registration import fuse
 from o2o_registration.building import quarantine
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import TooManyBadRows
+from o2o_registration.ledger.copying import copying
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.progress import Progress
 from o2o_registration.quality import COLUMNS, QualityResult, QualityRules, merge
@@ -165,8 +166,7 @@ def _frames(connection: sa.Connection, run_id: str, chunk: int) -> Iterator[pd.D
 
 
 def _write(connection: sa.Connection, result: QualityResult) -> None:
-    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-    with cursor, cursor.copy("copy verdict from stdin") as copy:
+    with copying(connection, "copy verdict from stdin") as copy:
         for row_no, reasons in result.failures.items():
             words = [{"code": reason.code, "words": reason.words} for reason in reasons]
             copy.write_row((row_no, json.dumps(words)))

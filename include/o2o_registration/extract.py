@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from o2o_registration import dialects, recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
+from o2o_registration.ledger.copying import copying
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import Pseudonyms
 from o2o_registration.progress import Progress
@@ -114,8 +115,7 @@ def _stage(
     wanted = set(run.employee_ids)
     progress = Progress(log, "Reading the HR warehouse")
     staged = 0
-    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-    with cursor, cursor.copy(_COPY) as copy:
+    with copying(connection, _COPY) as copy:
         for rows in _read(warehouse, config, run.window):
             for row in rows:
                 if wanted and clean(row.employee_id) not in wanted:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from o2o_registration import building, checking, fuse
+import logging
+import time
+import traceback
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from o2o_registration import building, checking, extract, fuse
+from o2o_registration.errors import ConfigurationError
 
 from tests.integration.conftest import Pipeline, person
 
@@ -21,3 +31,67 @@ def test_a_run_that_is_posting_sends_nobody_whom_another_run_has_not_weighed_yet
     assert pipeline.post(posting).calls == 0
     fuse.approve(pipeline.ledger, large.run_id, "somebody")
     assert pipeline.post(large).calls == 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _airflow(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Imported where the files it makes go to a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        import airflow.sdk  # noqa: F401
+
+
+@pytest.mark.parametrize(("step", "function"), [(extract, "_staged"), (building, "build_payload")])
+def test_a_copy_that_the_ledger_breaks_off_quotes_nobody(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: ModuleType,
+    function: str,
+) -> None:
+    """By a statement's time limit or a full disk, say: PostgreSQL adds the row that it was about to write."""
+    from airflow.sdk.exceptions import AirflowException
+    from o2o_context import explained
+
+    pipeline.hire(*(person(number) for number in range(3000)))
+    real, calls = getattr(step, function), []
+
+    def last_moment(*arguments: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 2500:
+            with pipeline.warehouse.begin() as connection:
+                connection.execute(sa.text(_CANCEL))
+            time.sleep(0.3)
+        return real(*arguments)
+
+    if step is building:
+        run = pipeline.read()
+        checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    monkeypatch.setattr(step, function, last_moment)
+    with caplog.at_level(logging.INFO), pytest.raises(AirflowException) as caught, explained(logging.getLogger("t")):
+        pipeline.read() if step is extract else building.build(pipeline.ledger, pipeline.config, run.run_id)
+    said = caplog.text + "".join(traceback.format_exception(caught.value))
+    assert "The ledger failed (QueryCanceled: canceling statement due to user request)" in said
+    assert not [word for word in ("janssens", "zo\u00eb", "example.com") if word in said.lower()]
+
+
+_CANCEL = """
+    select pg_cancel_backend(pid) from pg_stat_activity
+    where application_name = 'o2o_registration' and state = 'active' and datname = current_database()
+"""
+
+
+def test_a_mapping_that_loses_a_word_after_the_check_is_named_and_the_next_run_checks_again(pipeline: Pipeline) -> None:
+    """The word is a value of the row, and stays out of the log."""
+    pipeline.hire(person(1, language_code="Neerlandais"), person(2))
+    shorter = pipeline.config
+    longer = shorter.mapping.model_copy(update={"languages": {**shorter.mapping.languages, "neerlandais": "NL"}})
+    pipeline.config = replace(shorter, mapping=longer)
+    run = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    pipeline.config = shorter
+    with pytest.raises(ConfigurationError, match=r"mapping\.yaml changed between") as caught:
+        building.build(pipeline.ledger, pipeline.config, run.run_id)
+    assert "neerlandais" not in "".join(traceback.format_exception(caught.value)).lower()
+    summary = pipeline.run()
+    assert (summary.created, summary.quarantined) == (1, 1)

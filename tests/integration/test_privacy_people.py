@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import audit, building, checking, errors
+from o2o_registration import audit, building, checking, errors, fuse
 from o2o_registration.__main__ import URL, main
 from o2o_registration.desk import people
 from o2o_registration.privacy import pseudonyms
@@ -137,6 +137,7 @@ def test_a_run_in_the_middle_goes_on_without_an_erased_person(pipeline: Pipeline
         erase(pipeline.ledger, KEY, [name], "anna", "asked")
         checking.check(pipeline.ledger, pipeline.config, run.run_id)
         building.build(pipeline.ledger, pipeline.config, run.run_id, key=KEY)
+        fuse.weigh(pipeline.ledger, pipeline.config.settings.fuse, run.run_id)
         pipeline.post(run)
         audit.load(pipeline.ledger)
         assert audit.settle(pipeline.ledger, run.run_id).created == 1

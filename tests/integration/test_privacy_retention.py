@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import actions, audit, building, checking, errors
+from o2o_registration import actions, audit, building, checking, errors, fuse
 from o2o_registration.actions import Action, Order
 from o2o_registration.config import PrivacySettings
 from o2o_registration.desk import people
@@ -254,6 +254,7 @@ def test_adopting_the_key_changes_no_fate(pipeline: Pipeline) -> None:
     assert not [row for row in dump(pipeline.ledger) if row.startswith("registration") and ",e1@example.com," in row]
     checking.check(pipeline.ledger, pipeline.config, middle.run_id)
     building.build(pipeline.ledger, pipeline.config, middle.run_id, key=KEY)
+    fuse.weigh(pipeline.ledger, pipeline.config.settings.fuse, middle.run_id)
     pipeline.post(middle)
     summary = pipeline.run()
     assert (summary.extracted, summary.known, summary.calls) == (4, 4, 0)

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from demo.postgres import PostgresServer
-from o2o_registration import audit, building, checking, ledger
+from o2o_registration import audit, building, checking, fuse, ledger
 from o2o_registration.__main__ import URL, main
 from o2o_registration.errors import LedgerError
 from o2o_registration.window import Run, Window
@@ -129,6 +129,7 @@ def test_the_pipeline_goes_on_over_an_upgraded_ledger(ledger_url: str, pipeline:
     run = Run("run-3", "scheduled", Window(now - timedelta(days=3), now), contiguous=True)
     checking.check(pipeline.ledger, pipeline.config, run.run_id)
     building.build(pipeline.ledger, pipeline.config, run.run_id)
+    fuse.weigh(pipeline.ledger, pipeline.config.settings.fuse, run.run_id)
     delivered = pipeline.post(run)
     assert (delivered.recovered, delivered.resent) == (1, 2)
     audit.load(pipeline.ledger)

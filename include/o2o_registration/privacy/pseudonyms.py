@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from o2o_registration.errors import ConfigurationError, LedgerError
 from o2o_registration.ledger import LOCK_SECONDS
+from o2o_registration.ledger.copying import copying
 
 log = logging.getLogger(__name__)
 
@@ -178,8 +179,7 @@ def _convert(connection: sa.Connection, pseudonyms: Pseudonyms, table: str, key_
         execution_options={"yield_per": 20_000},
     )
     for chunk in rows.partitions():
-        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-        with cursor, cursor.copy("copy converted from stdin") as copy:
+        with copying(connection, "copy converted from stdin") as copy:
             for row in chunk:
                 copy.write_row(_converted(pseudonyms, row, len(key_columns), named))
     same = " and ".join(f"t.{name} = c.{name}" for name in key_columns)
