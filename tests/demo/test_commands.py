@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from demo import commands
 from demo.__main__ import main
 from demo.console import Reporter
-from demo.layout import HOST, HR_WAREHOUSE, Layout, Ports
+from demo.layout import HOST, HR_WAREHOUSE, Layout, Ports, free_port
 from demo.postgres import PostgresServer
 from demo.processes import StopSignal
 from demo.state import StackState
@@ -52,9 +52,18 @@ def test_a_taken_port_is_named_with_its_variable_and_another_and_nothing_runs(
 
 def test_one_port_for_two_parts_is_refused(demo: Demo) -> None:
     """The second one names its variable."""
-    done = demo("run", "--airflow-port=45001", "--pg-port=45001", "--simulator-port=0")
+    port = free_port()
+    done = demo("run", f"--airflow-port={port}", f"--pg-port={port}", "--simulator-port=0")
     assert done.returncode == 2
-    assert "PG_PORT=45001 is also the port of another part" in done.stderr
+    assert f"PG_PORT={port} is also the port of another part" in done.stderr
+
+
+def test_a_free_port_is_given_once_and_not_one_that_is_taken() -> None:
+    """Its server may start seconds later: until then it must not be anybody else's."""
+    with socket.create_server((HOST, free_port() + 1)) as taken:
+        found = [free_port() for _ in range(20)]
+        assert taken.getsockname()[1] not in found
+    assert len(set(found)) == 20
 
 
 @pytest.mark.parametrize("arguments", [["people", "--count", "0"], ["people", "--count", "x"], ["people", "--count=²"]])

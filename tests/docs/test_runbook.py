@@ -249,6 +249,8 @@ def airflow_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[in
     return dict(zip((one.text for one in commands), ((int(code), words) for _, words, code in said[2:]), strict=True))
 
 
+# one process, or the Airflow of the fixture would be made twice
+@pytest.mark.xdist_group("airflow of the runbook")
 @pytest.mark.integration
 @pytest.mark.parametrize("one", of("airflow"))
 def test_airflow_does_what_the_manual_wants_of_it(one: Typed, airflow_said: dict[str, tuple[int, str]]) -> None:
