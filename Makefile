@@ -21,8 +21,9 @@ export O2O_SIMULATOR_PORT := $(SIMULATOR_PORT)
 export O2O_RUN_DIR := $(RUN_DIR)
 
 DEMO := PYTHONPATH=include $(BIN)/python -m demo
-# the tests with an Airflow one after the other, the rest beside them
-TWO_PROCESSES := --numprocesses 2 --dist loadgroup
+# With JOBS=2, the tests with an Airflow go one after the other, and the rest beside them.
+JOBS ?= 0
+IN_PARALLEL := --numprocesses $(JOBS) --dist loadgroup
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
@@ -69,7 +70,7 @@ docker:
 setup: $(READY) ## make .venv and install what the project needs
 
 test: $(TEST_READY) ## run the tests; ARGS="-k window" picks some
-	@$(BIN)/python -m pytest $(TWO_PROCESSES) $(ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 faults: $(TEST_READY) ## kill, cut and starve it hundreds of times; prints who was lost or mailed twice
 	@PYTHONPATH=include:plugins:. $(BIN)/python -m tests.faults $(ARGS)
@@ -88,7 +89,7 @@ check: $(TEST_READY) ## lint, formatting, types, lock files, unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict include plugins
 	@$(MAKE) --no-print-directory lock-check
-	$(BIN)/python -m pytest $(TWO_PROCESSES) -m "not integration and not e2e" $(ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not integration and not e2e" $(ARGS)
 
 fmt: $(TEST_READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
@@ -115,6 +116,7 @@ setup-test: $(TEST_READY)
 ##  PYTHON          the Python 3.11, 3.12 or 3.13 that .venv is made with (the first that is found)
 ##  N               how many people `make people` adds (20)
 ##  RUN_DIR         where the demo keeps data and logs (.run)
+##  JOBS            how many processes the tests run in (0: this one alone)
 ##  ARGS            further arguments of run, test, faults, bench and check
 
 help: ## show this manual

@@ -62,6 +62,7 @@ def config() -> Config:
     return load_config()
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What talks to a server is no unit test, whichever file it is in. All Airflows are one process's business."""
     for item in items:

@@ -88,6 +88,8 @@ class Company:
 
     def decide(self, order: str, ids: set[str]) -> None:
         """By the command line, as the runbook says."""
+        if not ids:
+            return
         command = [sys.executable, "-m", "o2o_registration", order, *sorted(ids), "--why", "asked o2o"]
         environment = {**os.environ, "O2O_LEDGER_URL": self.ledger_url, "PYTHONPATH": str(PROJECT / "include")}
         subprocess.run(command, env=environment, check=True, capture_output=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.conftest import Live
-from tests.faults.airflow import DAG, kill_task, wait
+from tests.faults.airflow import DAG, kill_task, running_tasks, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -35,7 +35,7 @@ def test_a_large_batch_is_shared_and_a_shard_that_dies_is_repeated_alone(live: L
     run = live.trigger()
     live.until(lambda: live.calls() > before + 20)
     assert len(posts(live, run)) == 3
-    assert kill_task(live.stack)
+    assert kill_task(live.stack, running_tasks(live.stack)[-1])
     live.until(lambda: any(state == "up_for_retry" for _, state, _ in posts(live, run)), 60)
     task = f"/dags/{DAG}/clearTaskInstances"
     failed = next(shard for shard, state, _ in posts(live, run) if state == "up_for_retry")

@@ -64,7 +64,7 @@ def kill_scheduler(stack: Stack, _task: psutil.Process) -> bool:
     return True
 
 
-def _tasks(stack: Stack) -> list[psutil.Process]:
+def running_tasks(stack: Stack) -> list[psutil.Process]:
     """Children of the executor's workers, which are children of the scheduler."""
     with contextlib.suppress(psutil.NoSuchProcess):
         workers = psutil.Process(stack.supervisor["scheduler"].pid).children()
@@ -141,7 +141,7 @@ def _meet(world: World, stack: Stack, run: str, seconds: float = 180) -> psutil.
     deadline = time.monotonic() + seconds
     while _state(stack, run) not in ENDED:
         pids = _pids(stack, run)
-        living = [process for process in _tasks(stack) if process.pid in pids]
+        living = [process for process in running_tasks(stack) if process.pid in pids]
         if len(pids) < nth or not living:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the run {run} had no task to strike within {seconds:.0f} s")
@@ -171,7 +171,7 @@ def end_all(stack: Stack) -> None:
     for run in stack.api.active_runs(DAG):
         stack.api.call("PATCH", f"/dags/{DAG}/dagRuns/{run}", {"state": "failed"})
     deadline = time.monotonic() + 30
-    while _tasks(stack) and time.monotonic() < deadline:
+    while running_tasks(stack) and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
