@@ -2,8 +2,12 @@
 
 import re
 
-# "with text 'José'", "Incorrect string value: 'José' for column", "the varchar value 'José'": from there on, data
-_QUOTED = re.compile(r"\b(text|value|entry|literal|string):? ['\"].*", re.IGNORECASE | re.DOTALL)
+# "with text 'José'", "Incorrect string value: 'José' for column", "the varchar value 'José'", "Timestamp 'José' is not
+# recognized", "invalid input syntax for type numeric: "José"": from there on, data
+_QUOTED = re.compile(
+    r"\b(text|value|entry|literal|string|date|time|timestamp|parse|keyword|syntax for [\w ]+|out of range):? ['\"].*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def driver_words(error: BaseException) -> str:
@@ -15,11 +19,17 @@ def driver_words(error: BaseException) -> str:
     kind = type(cause).__name__
     if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NoSuchModuleError"):
         return kind
-    lines = str(cause).strip().splitlines()
+    lines = _text(cause).strip().splitlines()
     if not lines:
         return kind
     words = _QUOTED.sub(r"\1 (not shown)", lines[0])
     return f"{kind}: {words[:200].rstrip('. ')}"
+
+
+def _text(cause: BaseException) -> str:
+    first = cause.args[0] if cause.args else None
+    # Redshift's driver hands on the fields of PostgreSQL's protocol, whose M is the message
+    return str(first["M"]) if isinstance(first, dict) and "M" in first else str(cause)
 
 
 class O2OError(Exception):
