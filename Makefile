@@ -89,7 +89,7 @@ check: $(TEST_READY) ## lint, formatting, types, lock files, unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict include plugins
 	@$(MAKE) --no-print-directory lock-check
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not integration and not e2e" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 -m "not integration and not e2e" $(ARGS)
 
 fmt: $(TEST_READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
