@@ -67,10 +67,12 @@ def address(connection: Connection) -> Address:
 def engine(connection: Connection) -> sa.Engine:
     """Raises ConfigurationError where the driver is missing or cannot make sense of the connection."""
     import sqlalchemy as sa
+    from o2o_registration import tls
 
     url, arguments = address(connection)
     where = f"The connection '{connection.conn_id}' ({url.drivername})"
     try:
+        arguments = arguments | tls.of_postgresql(url, connection.conn_id)
         # an exception's text is logged by Airflow, and parameters are people
         return sa.create_engine(url, connect_args=arguments, hide_parameters=True)
     except (ImportError, sa.exc.NoSuchModuleError) as error:
@@ -82,6 +84,8 @@ def engine(connection: Connection) -> sa.Engine:
         ) from None
     except sa.exc.ArgumentError as error:
         raise ConfigurationError(f"{where} does not fit its driver: {error}") from None
+    except ConfigurationError:
+        raise
     except Exception as error:  # noqa: BLE001 - a driver's own complaint may quote a secret
         raise ConfigurationError(
             f"{where} does not suit its driver ({type(error).__name__}): compare it with docs/warehouses.md."
@@ -127,9 +131,21 @@ def _server(driver: str, connection: Connection, extra: dict[str, Any]) -> Addre
     return Address(url, {})
 
 
+def _mysql(driver: str, connection: Connection, extra: dict[str, Any]) -> Address:
+    """Its drivers speak without TLS unless told to."""
+    from o2o_registration import tls
+
+    found = _server(driver, connection, extra)
+    remedy = "name the CA of its certificate as 'ssl_ca' in the extra, or say 'ssl_disabled' if that is meant"
+    tls.require(found.url, connection.conn_id, remedy)
+    return found
+
+
 def _odbc(driver: str, connection: Connection, extra: dict[str, Any]) -> Address:
+    """Microsoft's drivers before the 18th speak without TLS unless told to."""
     named = next((extra.pop(name) for name in ("driver", "Driver") if name in extra), None)
-    return _server(driver, connection, {"driver": named or "ODBC Driver 18 for SQL Server", **extra})
+    told = {} if any(name.lower() == "encrypt" for name in extra) else {"Encrypt": "yes"}
+    return _server(driver, connection, {"driver": named or "ODBC Driver 18 for SQL Server", **told, **extra})
 
 
 def _file(driver: str, connection: Connection, extra: dict[str, Any]) -> Address:
@@ -186,6 +202,8 @@ def _bigquery(driver: str, connection: Connection, extra: dict[str, Any]) -> Add
 
 _SHAPES: dict[str, Callable[[str, Connection, dict[str, Any]], Address]] = {
     "mssql+pyodbc": _odbc,
+    "mysql": _mysql,
+    "mariadb": _mysql,
     "sqlite": _file,
     "duckdb": _file,
     "snowflake": _snowflake,

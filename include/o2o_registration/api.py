@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from o2o_registration.errors import ConfigurationError
+from o2o_registration.tls import is_loopback
 
 O2O_HOSTS = ("acc-api.o2o.be", "api.o2o.be")
 """o2o's acceptance and production."""
@@ -66,7 +67,7 @@ class Api:
 def read(given: Given, allowed_hosts: Collection[str] = ()) -> Api:
     """Raises ConfigurationError naming the connection and what to mend in it. Reads no file, calls nobody."""
     scheme, host, port = _address(given)
-    on_loopback = _is_loopback(host)
+    on_loopback = is_loopback(host)
     if not (on_loopback or host in O2O_HOSTS or host in allowed_hosts):
         raise ConfigurationError(
             f"The connection '{given.connection_id}' would send people's data to {host}, which is neither o2o's"
@@ -165,12 +166,6 @@ def _address(given: Given) -> tuple[str, str, int | None]:
         return scheme, host_name(text), port
     except ValueError as error:
         raise ConfigurationError(f"The host of the connection '{given.connection_id}' {error}.") from None
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _token(given: Given) -> str:

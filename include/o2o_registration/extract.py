@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import dialects, recheck, window
+from o2o_registration import dialects, recheck, tls, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.ledger.copying import copying
@@ -142,7 +142,7 @@ def _read(warehouse: sa.Engine, config: Config, span: window.Window) -> Iterator
         raise WarehouseError(
             f"The HR warehouse refused {config.sql_source}: {driver_words(error)}."
             f" Check the SQL, the connection '{config.client.warehouse}' and that the database answers."
-            " Nothing was kept of this window; the next run reads it again."
+            f" Nothing was kept of this window; the next run reads it again.{tls.hint(error)}"
         ) from None
 
 

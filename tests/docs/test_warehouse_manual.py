@@ -20,7 +20,7 @@ MANUAL = (Path(__file__).resolve().parents[2] / "docs" / "warehouses.md").read_t
 SECTIONS = {title: text for title, text in re.findall(r"^## (.*)\n((?:(?!^## ).*\n)*)", MANUAL, re.M) if "```" in text}
 READER = "o2o_reader:password@hr.example.com"
 ADDRESSES = {
-    "PostgreSQL": f"postgresql+psycopg://{READER}:5432/hr?sslmode=require",
+    "PostgreSQL": f"postgresql+psycopg://{READER}:5432/hr?sslrootcert=%2Fetc%2Fssl%2Fhr-ca.pem",
     "DuckDB": "duckdb:////srv/hr/hr.duckdb?access_mode=read_only",
     "SQLite": "sqlite:///file%3A/srv/hr/hr.sqlite?mode=ro&uri=true",
     "MySQL and MariaDB": f"mysql+pymysql://{READER}:3306/hr?ssl_ca=%2Fetc%2Fssl%2Fhr-ca.pem",
@@ -138,7 +138,10 @@ def test_airflows_own_fields_become_the_drivers(address: Any) -> None:
     assert by_key.arguments["keep_alive"] is True
     by_password = address({**snowflake, "extra": {"account": "a"}})
     assert (by_password.url.password, by_password.arguments) == ("phrase", {"schema": "HR"})
-    assert address({"conn_type": "mssql", "host": "h"}).url.query["driver"] == "ODBC Driver 18 for SQL Server"
+    microsoft = {"driver": "ODBC Driver 18 for SQL Server", "Encrypt": "yes"}
+    assert address({"conn_type": "mssql", "host": "h"}).url.query == microsoft
+    named = address({"conn_type": "mssql", "host": "h", "extra": {"encrypt": "strict"}})
+    assert named.url.query == {"driver": microsoft["driver"], "encrypt": "strict"}
     assert address("mssql+mssqlpython://h/hr").url.drivername == "mssql+mssqlpython"
     oracle = {"conn_type": "oracle", "host": "h", "extra": {"sqlalchemy_driver": "oracle+oracledb", "ssl": True}}
     assert address(oracle).url.render_as_string() == "oracle+oracledb://h?ssl=true"
@@ -150,6 +153,8 @@ def test_airflows_own_fields_become_the_drivers(address: Any) -> None:
     ("variable", "words"),
     [
         ({"conn_type": "mysql", "host": "h", "extra": {"ssl": {"ca": "/x"}}}, r"extra 'ssl'.*no plain value.*ssl_ca"),
+        ({"conn_type": "mysql", "host": "h"}, r"people's data from h unencrypted: name the CA.*'ssl_ca'"),
+        ({"conn_type": "mariadb", "host": "h"}, r"people's data from h unencrypted"),
         ({"conn_type": "teradata", "host": "h"}, r"driver is known for the type 'teradata'.*sqlalchemy_driver"),
         ({"conn_type": "duckdb"}, "names no file"),
         ({"conn_type": "postgres", "host": "h", "extra": "[1]"}, "no JSON object"),

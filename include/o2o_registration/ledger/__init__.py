@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from o2o_registration import tls
 from o2o_registration.clients import Client
 from o2o_registration.errors import ConfigurationError, LedgerError
 
@@ -26,14 +27,18 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def connect(url: str | sa.URL, pool_size: int = 3, connection_id: str = "o2o_ledger") -> sa.Engine:
-    """An engine for a ledger's SQLAlchemy URL. Raises LedgerError for any dialect but PostgreSQL."""
+    """An engine for a ledger's SQLAlchemy URL. Raises LedgerError for any dialect but PostgreSQL.
+
+    Anywhere but on this machine it is reached by TLS, see `tls.of_postgresql`.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "postgresql":
         raise LedgerError(
             f"The ledger must be PostgreSQL, not {parsed.get_backend_name()}: mend the connection '{connection_id}'."
         )
+    parsed = parsed.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
+        parsed,
         pool_size=pool_size,
         pool_pre_ping=True,
         # an exception's text is logged by Airflow, and parameters are people
@@ -46,6 +51,7 @@ def connect(url: str | sa.URL, pool_size: int = 3, connection_id: str = "o2o_led
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
+            **tls.of_postgresql(parsed, connection_id),
         },
     )
     sa.event.listen(engine, "begin", _harden)
@@ -146,7 +152,7 @@ def check_version(engine: sa.Engine, connection_id: str = "o2o_ledger") -> None:
     except sa.exc.OperationalError as error:
         raise LedgerError(
             f"The ledger cannot be reached ({type(error.orig).__name__}): check that PostgreSQL runs and the"
-            f" connection '{connection_id}'."
+            f" connection '{connection_id}'.{tls.hint(error)}"
         ) from None
     _refuse_the_unknown(found)
     if found != head:
