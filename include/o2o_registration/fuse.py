@@ -11,9 +11,6 @@ from o2o_registration.config import FuseSettings
 ENOUGH_RUNS = 100
 """Fewer runs than this are no experience to compare with; then only the absolute limit counts."""
 
-# refused people whose HR row changed, too: many of them at once are as large a batch
-_FRESH = "status = 'pending' and not passed_fuse"
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -71,35 +68,54 @@ def weigh(ledger: sa.Engine, settings: FuseSettings, run_id: str, by_hand: int |
     with ledger.begin() as connection:
         _forget_dead_questions(connection, settings, run_id)
         usual = usual_volume(connection)
-        fresh, changed, before = connection.execute(
-            sa.text(f"""
-                select (select count(*) from o2o.registration where {_FRESH}),
-                       count(*) filter (where held_by = :run_id), count(*) filter (where held_by is null)
+        changed, before = connection.execute(
+            sa.text("""
+                select count(*) filter (where held_by = :run_id), count(*) filter (where held_by is null)
                 from o2o.registration where status = 'held'
-            """),  # noqa: S608 - a constant
+            """),
             {"run_id": run_id},
         ).one()
-        reading = Reading(fresh, limit(settings, usual, by_hand), usual, changed, before)
+        most = limit(settings, usual, by_hand)
+        reading = Reading(_weigh_fresh(connection, run_id, most), most, usual, changed, before)
         if reading.asks:
-            _hold(connection, run_id, "status = 'held' and held_by is null")
-        if reading.blown:
-            _hold(connection, run_id, _FRESH)
-        else:
-            # weighed once: what is still being sent when the next run comes by is no new batch
-            connection.execute(sa.text(f"update o2o.registration set passed_fuse = true where {_FRESH}"))  # noqa: S608
+            connection.execute(
+                sa.text("""
+                    update o2o.registration set held_by = :run_id, updated_at = now(), detail = :detail
+                    where status = 'held' and held_by is null
+                """),
+                {"run_id": run_id, "detail": _WAITS},
+            )
     return reading
 
 
-def _hold(connection: sa.Connection, run_id: str, whom: str) -> None:
-    connection.execute(
-        sa.text(f"""
-            update o2o.registration
-            set status = 'held', held_by = :run_id, updated_at = now(),
-                detail = 'waits for a person to approve the large batch'
-            where {whom}
-        """),  # noqa: S608 - one of two constants
-        {"run_id": run_id},
-    )
+_WAITS = "waits for a person to approve the large batch"
+
+
+def _weigh_fresh(connection: sa.Connection, run_id: str, most: int) -> int:
+    """Let the fresh people pass, or hold them all when they are more than `most`. Returns how many they are.
+
+    One statement: whom another run builds meanwhile is neither counted nor let go by this one. What has passed and is
+    still being sent when the next run comes by is no new batch.
+    """
+    return connection.execute(
+        sa.text("""
+            with fresh as materialized (
+                -- refused people whose HR row changed, too: many of them at once are as large a batch
+                select employee_id from o2o.registration where status = 'pending' and not passed_fuse for update
+            ), weighed as (
+                select count(*) > :most as blown from fresh
+            )
+            update o2o.registration r
+            set passed_fuse = not blown,
+                status = case when blown then 'held' else r.status end,
+                held_by = case when blown then :run_id else r.held_by end,
+                detail = case when blown then :detail else r.detail end,
+                updated_at = case when blown then now() else r.updated_at end
+            from fresh, weighed
+            where r.employee_id = fresh.employee_id
+        """),
+        {"run_id": run_id, "most": most, "detail": _WAITS},
+    ).rowcount
 
 
 def _forget_dead_questions(connection: sa.Connection, settings: FuseSettings, run_id: str) -> None:

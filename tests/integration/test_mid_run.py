@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections import Counter
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -95,3 +96,26 @@ def test_a_mapping_that_loses_a_word_after_the_check_is_named_and_the_next_run_c
     assert "neerlandais" not in "".join(traceback.format_exception(caught.value)).lower()
     summary = pipeline.run()
     assert (summary.created, summary.quarantined) == (1, 1)
+
+
+def test_people_whom_another_run_builds_while_the_fuse_weighs_are_not_weighed_by_it(pipeline: Pipeline) -> None:
+    """Or a batch that nobody counted would leave unasked."""
+    pipeline.settings("fuse", max_people=2)
+    pipeline.hire(person(1))
+    small = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, small.run_id)
+    building.build(pipeline.ledger, pipeline.config, small.run_id)
+    pipeline.hire(*(person(n) for n in range(10, 20)))
+    large = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, large.run_id)
+
+    to_come = [large.run_id]
+
+    def build_the_other(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "not passed_fuse" in statement and to_come:
+            building.build(pipeline.ledger, pipeline.config, to_come.pop())
+
+    sa.event.listen(pipeline.ledger, "after_cursor_execute", build_the_other)
+    assert not fuse.weigh(pipeline.ledger, pipeline.config.settings.fuse, small.run_id).asks
+    assert fuse.weigh(pipeline.ledger, pipeline.config.settings.fuse, large.run_id).people == 10
+    assert Counter(pipeline.statuses().values()) == {"pending": 1, "held": 10}
