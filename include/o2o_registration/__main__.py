@@ -31,9 +31,9 @@ _LISTS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 2 for a mistake that the message names."""
-    options = _parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, who: str | None = None) -> int:
+    """Exit code 2 for a mistake that the message names. `who` decides where --who does not say; '' demands --who."""
+    options = _parser(getpass.getuser() if who is None else who).parse_args(arguments)
     url = os.environ.get(URL)
     if not url:
         print(f"Set {URL} to the ledger's address, as in postgresql://user:password@host/database.", file=sys.stderr)
@@ -47,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(who: str) -> argparse.ArgumentParser:
+    decider = argparse.ArgumentParser(add_help=False)
+    known = f" ({who})" if who else ""
+    decider.add_argument("--who", default=who, required=not who, help=f"who decided{known}, kept in the audit")
     parser = argparse.ArgumentParser(prog="python -m o2o_registration", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("upgrade", help="create the ledger, or bring it to this code's revision")
@@ -58,13 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, (_, words) in _LISTS.items():
         commands.add_parser(name, help=words)
     for name, (_, words) in _ORDERS.items():
-        command = commands.add_parser(name, help=words)
+        command = commands.add_parser(name, help=words, parents=[decider])
         whom = command.add_mutually_exclusive_group(required=True)
         whom.add_argument("employee_ids", nargs="*", default=[], metavar="EMPLOYEE_ID")
         whom.add_argument("--all", action="store_true", help="all whom it can concern")
         command.add_argument("--why", required=True, help="the reason, kept in the audit")
-        command.add_argument("--who", default=getpass.getuser(), help="who decided (%(default)s), kept in the audit")
-    privacy.add(commands)
+    privacy.add(commands, decider)
     return parser
 
 

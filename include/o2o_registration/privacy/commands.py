@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # ruff: noqa: T201 - what it says, it says on a terminal
 import argparse
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -22,9 +21,11 @@ _COMMANDS = {
 }
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], decider: argparse.ArgumentParser) -> None:
+    """`decider` has the options that every decision takes."""
     for name, words in _COMMANDS.items():
-        command = commands.add_parser(name, help=words, description=f"{words}. {KEY} holds the key for pseudonyms.")
+        description = f"{words}. {KEY} holds the key for pseudonyms."
+        command = commands.add_parser(name, help=words, description=description, parents=[decider])
         command.add_argument("employee_ids", nargs="*", default=[], metavar="EMPLOYEE_ID")
         if name != "lift":
             command.add_argument(
@@ -37,7 +38,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         command.add_argument(
             "--why", required=name != "export", default="on request", help="the reason, kept in the audit"
         )
-        command.add_argument("--who", default=getpass.getuser(), help="who decided (%(default)s), kept in the audit")
 
 
 def handles(command: str) -> bool:
