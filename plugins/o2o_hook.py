@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp.helpers import get_env_proxy_for_url
 from airflow.providers.http.hooks.http import HttpAsyncHook, SessionConfig
 from o2o_connections import API_CONN_ID, api, get_connection
-from o2o_registration.api import trusted
+from o2o_registration.api import Api, trusted
 from o2o_registration.calling import Send
 from o2o_registration.config import DeliverySettings
 from yarl import URL
@@ -33,11 +33,21 @@ class O2OHook(HttpAsyncHook):
     def __init__(self, http_conn_id: str = API_CONN_ID, allowed_hosts: Collection[str] = ()) -> None:
         super().__init__(method="POST", http_conn_id=http_conn_id, retry_limit=1)
         self.allowed_hosts = allowed_hosts
+        self._api: Api | None = None
+
+    def server(self) -> str:
+        """The name of the server that is called, as a ledger remembers it. Raises ConfigurationError."""
+        return self._read().name
+
+    def _read(self) -> Api:
+        if self._api is None:
+            self._api = api(get_connection(self.http_conn_id), self.allowed_hosts)
+        return self._api
 
     async def config(self) -> SessionConfig:
         """The session's address, headers and TLS. Raises ConfigurationError, see `o2o_registration.api`."""
         if self._config is None:
-            server = api(get_connection(self.http_conn_id), self.allowed_hosts)
+            server = self._read()
             self._config = SessionConfig(
                 base_url=server.base_url,
                 headers={

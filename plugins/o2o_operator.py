@@ -58,6 +58,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         from o2o_hook import O2OHook
         from o2o_registration.config import load_config
         from o2o_registration.delivery import deliver
+        from o2o_registration.ledger import check_server
         from o2o_registration.outbox import Outbox
         from o2o_registration.shards import share
 
@@ -70,6 +71,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
             settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
             outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
             hook = O2OHook(self.http_conn_id, settings.api.allowed_hosts)
+            check_server(ledger, hook.server(), config.client)
             delivered = deliver(
                 outbox,
                 lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),

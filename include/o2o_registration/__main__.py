@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from o2o_registration import actions, clients, ledger
 from o2o_registration.actions import Action, Order
+from o2o_registration.api import server_name
 from o2o_registration.errors import ConfigurationError, O2OError, driver_words
 from o2o_registration.privacy import commands as privacy
 
@@ -58,6 +59,8 @@ def _parser(who: str) -> argparse.ArgumentParser:
     back.add_argument("revision", metavar="REVISION", help=f"one of {', '.join(ledger.revisions())}")
     whose = commands.add_parser("owner", help="say whose people are in the ledger, or make it another client's")
     whose.add_argument("client", nargs="?", help=f"the new owner; '{clients.DEFAULT}' where there are no client files")
+    at = commands.add_parser("server", help="say at which of o2o's servers the ledger's people are")
+    at.add_argument("host", nargs="?", help="another name of the same o2o, as a company's gateway has one")
     for name, (_, words) in _LISTS.items():
         commands.add_parser(name, help=words)
     for name, (_, words) in _ORDERS.items():
@@ -84,6 +87,8 @@ def _run(options: argparse.Namespace, url: str) -> int:
         ledger.check_version(engine)
         if options.command == "owner":
             _owner(engine, options.client)
+        elif options.command == "server":
+            _server(engine, options.host)
         elif options.command in _LISTS:
             _list(engine, _LISTS[options.command][0])
         elif privacy.handles(options.command):
@@ -103,6 +108,13 @@ def _owner(engine: sa.Engine, client: str | None) -> None:
         if client is not None:
             ledger.hand_over(connection, client)
         print(ledger.owner(connection) or "nobody's yet: the first run makes it its client's")
+
+
+def _server(engine: sa.Engine, host: str | None) -> None:
+    with engine.begin() as connection:
+        if host is not None:
+            ledger.is_at(connection, server_name(host))
+        print(ledger.server(connection) or "none yet: the first call says it")
 
 
 def _list(engine: sa.Engine, status: str) -> None:

@@ -20,6 +20,7 @@ from o2o_registration.tls import is_loopback
 
 O2O_HOSTS = ("acc-api.o2o.be", "api.o2o.be")
 """o2o's acceptance and production."""
+THIS_MACHINE = "localhost"
 ALLOWED_HOSTS = "O2O_ALLOWED_HOSTS"
 """The environment's part of `api.allowed_hosts`, for what differs between installations of one configuration."""
 
@@ -59,6 +60,8 @@ class Api:
     """Where `user.create` is, whose certificates count beside the usual ones, and the token."""
 
     base_url: str
+    name: str
+    """The host alone, one name for all of this machine's."""
     token: str = field(repr=False)
     ca_file: str | None = None
     on_loopback: bool = False
@@ -83,6 +86,7 @@ def read(given: Given, allowed_hosts: Collection[str] = ()) -> Api:
     shown = f"[{host}]" if ":" in host else host
     return Api(
         f"{scheme}://{shown}" + (f":{port}" if port else ""),
+        server_name(host),
         _token(given),
         _ca_file(given),
         on_loopback,
@@ -114,6 +118,15 @@ def host_name(text: str) -> str:
     if len(name) > 253 or not _NAME.fullmatch(name) or name.rpartition(".")[2].isdigit():
         raise ValueError("is no host's name; write it alone, as in acc-api.o2o.be")
     return name
+
+
+def server_name(text: str) -> str:
+    """By what name a ledger remembers a server; this machine's addresses are all one. Raises ConfigurationError."""
+    try:
+        host = host_name(text)
+    except ValueError as error:
+        raise ConfigurationError(f"The server's name {error}.") from None
+    return THIS_MACHINE if is_loopback(host) else host
 
 
 def trusted(api: Api, connection_id: str) -> ssl.SSLContext:

@@ -58,6 +58,7 @@ SETTINGS = {
     "erase": Setting("created", None, "^erased 1 people$"),
     "lift": Setting("created", None, "^lifted 1 erasures", first=f"{PROGRAM}erase E17 --why asked"),
     "export": Setting("created", "created", r"^E17: \d+ rows$"),
+    "server": Setting("created", "created", "^gateway.example.com$"),
 }
 AIRFLOW = {
     "db migrate": "Database migration done",
@@ -145,8 +146,9 @@ def rows(postgres: PostgresServer, ledger_template: str) -> Iterator[sa.Engine]:
 
 
 def register(engine: sa.Engine, status: str) -> None:
-    """Those whom the examples name, all of one status."""
+    """Those whom the examples name, all of one status, in a ledger that has been used."""
     with engine.begin() as connection:
+        connection.execute(sa.text("insert into o2o.owner (id, client, server) values (1, 'default', 'api.o2o.be')"))
         for employee in NAMED:
             email = f"{employee.lower()}@example.com"
             payload = json.dumps({"user": {"Email": email}})

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
+from o2o_registration.__main__ import URL, main
 from o2o_registration.config import config_dir
+from o2o_registration.ledger import check_owner
 from o2o_simulator import running_simulator
 
 from tests.integration.certificates import NOW, Authority
@@ -48,11 +50,17 @@ class Desk:
             env.delenv(name, raising=False)
         # nothing leaves this machine, not even were a refusal to fail
         self.proxy("http://127.0.0.1:9")
+        check_owner(pipeline.ledger, pipeline.config.client, take=True)
         url = pipeline.ledger.url.set(drivername="postgresql")
         env.setenv("AIRFLOW_CONN_O2O_LEDGER", url.render_as_string(hide_password=False))
 
     def connect(self, host: str, password: str = TOKEN, **extra: Any) -> None:
         self.env.setenv("AIRFLOW_CONN_O2O_API", json.dumps(connection(host, password, **extra)))
+
+    def renamed(self, host: str) -> int:
+        """Tell the ledger that its o2o has this name."""
+        self.env.setenv(URL, self.pipeline.ledger.url.render_as_string(hide_password=False))
+        return main(["server", host])
 
     def proxy(self, url: str) -> None:
         for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
@@ -83,7 +91,7 @@ class Desk:
 
         with pytest.raises(AirflowFailException) as caught:
             self.pipeline.run()
-        assert set(self.pipeline.statuses().values()) == {"pending"}
+        assert {*self.pipeline.statuses().values()} - {"created"} == {"pending"}
         return str(caught.value)
 
     def attempts(self) -> list[str]:
@@ -186,10 +194,33 @@ def test_a_listed_host_is_called_through_the_companys_proxy(desk: Desk, company:
                 assert host in desk.refusal()
                 assert proxy.asked == []
             desk.settings(api={"allowed_hosts": settings})
+            assert desk.renamed(host) == 0
             assert desk.pipeline.run().created == 1
             proxy.close()
         assert proxy.asked == [f"{host}:443"]
         desk.pipeline.hire(person("next"))
+
+
+def test_a_ledger_of_one_server_calls_no_other(desk: Desk, company: Authority) -> None:
+    """Who is registered at acceptance would count as registered in production, and never be called there."""
+    hire(desk, 1)
+    hosts = ("acc-api.o2o.be", "api.o2o.be")
+    for host in hosts:
+        with running_simulator(TOKEN, tls=company.server(host)) as o2o:
+            proxy = Proxy(int(o2o.url.rpartition(":")[2]))
+            desk.proxy(proxy.url)
+            desk.connect(host, ca_file=str(company.pem))
+            if host == hosts[0]:
+                assert desk.pipeline.run().created == 1
+                desk.pipeline.hire(person("next"))
+            else:
+                said = desk.refusal()
+                assert "are registered at acc-api.o2o.be; the connection 'o2o_api' names api.o2o.be" in said
+                assert (proxy.asked, o2o.calls) == ([], [])
+                # the same o2o by another name
+                assert desk.renamed(host) == 0
+                assert desk.pipeline.run().created == 1
+            proxy.close()
 
 
 def test_a_proxy_that_refuses_leaves_nobody_in_doubt(desk: Desk) -> None:

@@ -203,7 +203,7 @@ def test_a_ca_file_without_certificates_is_named(tmp_path: Path, content: str | 
     if content is not None:
         ca_file.write_text(content)
     with pytest.raises(ConfigurationError) as caught:
-        trusted(Api("https://api.o2o.be", TOKEN, str(ca_file)), "o2o_api")
+        trusted(Api("https://api.o2o.be", "api.o2o.be", TOKEN, str(ca_file)), "o2o_api")
     for word in ("connection 'o2o_api'", str(ca_file), words):
         assert word in str(caught.value)
 

@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from o2o_registration import tls
-from o2o_registration.clients import Client
-from o2o_registration.errors import ConfigurationError, LedgerError
+from o2o_registration.errors import LedgerError
+from o2o_registration.ledger.belonging import check_owner, check_server, hand_over, is_at, owner, server
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["check_owner", "check_version", "connect", "downgrade", "hand_over", "owner", "revisions", "upgrade"]
+__all__ = [
+    "check_owner",
+    "check_server",
+    "check_version",
+    "connect",
+    "downgrade",
+    "hand_over",
+    "is_at",
+    "owner",
+    "revisions",
+    "server",
+    "upgrade",
+]
 
 LOCK_SECONDS = 20
 """How long a statement waits for a stranger's lock before it fails and says so."""
@@ -160,41 +172,6 @@ def check_version(engine: sa.Engine, connection_id: str = "o2o_ledger") -> None:
             f"The ledger is at revision {found or '(empty)'}, this code needs {head}:"
             " run 'python -m o2o_registration upgrade'."
         )
-
-
-def owner(connection: sa.Connection) -> str | None:
-    """The client whose people are in this ledger; None before its first run."""
-    found: str | None = connection.scalar(sa.text("select client from o2o.owner"))
-    return found
-
-
-def check_owner(engine: sa.Engine, client: Client, take: bool = False) -> None:
-    """Raise ConfigurationError when the ledger is another client's. `take`: one that is nobody's becomes this one's."""
-    with engine.begin() as connection:
-        found = owner(connection)
-        if found is None and take:
-            connection.execute(
-                sa.text("insert into o2o.owner (id, client) values (1, :client) on conflict do nothing"),
-                {"client": client.name},
-            )
-            found = owner(connection)
-    if found not in (None, client.name):
-        raise ConfigurationError(
-            f"The ledger of the connection '{client.ledger}' belongs to the client '{found}', not to '{client.name}':"
-            " nothing was read, and nobody was called. Point the connection at a ledger of its own; if this one is to"
-            f" change hands, 'python -m o2o_registration owner {client.name}' says so."
-        )
-
-
-def hand_over(connection: sa.Connection, name: str) -> None:
-    """Make the ledger another client's."""
-    connection.execute(
-        sa.text("""
-            insert into o2o.owner (id, client) values (1, :client)
-            on conflict (id) do update set client = excluded.client, since = now()
-        """),
-        {"client": name},
-    )
 
 
 def _alembic(connection: sa.Connection) -> Config:

@@ -14,8 +14,8 @@ Shape = tuple[str, str | None]
 """Type and default."""
 
 
-_FLEETING = {("delivery_state", "next_call_at")}
-"""Some milliseconds ahead of now: nobody misses it."""
+_FLEETING = {("delivery_state", "next_call_at"), ("owner", "server")}
+"""Some milliseconds ahead of now; what the next call's connection says: nobody misses them."""
 _SAID_AGAIN = {"owner"}
 """Older revisions know one client alone; on the way forward the ledger is the default one's until told otherwise."""
 

@@ -239,6 +239,7 @@ owner = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("client", Text, nullable=False),
     Column("since", _TIME, nullable=False, server_default=_NOW),
+    Column("server", Text, comment="the host of o2o at which they are registered; another's run calls nobody"),
     CheckConstraint("id = 1", name="ck_owner_one_row"),
     comment="At most one row: the client whose people are here; no other client's run touches them",
 )
