@@ -72,9 +72,9 @@ AIRFLOW = {
 OWN_WAREHOUSE = [line for block in test_own_warehouse.blocks() for line in block.splitlines()]
 """Typed by tests/docs/test_own_warehouse.py, in their order and with servers."""
 MADE_ELSEWHERE = {
-    "run": ("tests/faults/airflow.py", "Airflow as `make run` starts it"),
-    "people": ("tests/demo/test_commands.py", '"people", "--count", "7"'),
-    "mend": ("tests/demo/test_commands.py", 'call(layout, "mend")'),
+    "run": ("tests/e2e/test_real_airflow.py", 'terminal.starts("run")'),
+    "people": ("tests/e2e/test_real_airflow.py", 'terminal.types("people", "N=20")'),
+    "mend": ("tests/e2e/test_real_airflow.py", 'terminal.types("mend")'),
     "setup": ("tests/docs/test_own_warehouse.py", "make setup"),
     "faults": ("tests/faults/test_faults.py", "play(scenario, SHORT"),
     "bench": ("tests/integration/test_cost.py", "from benchmarks import size"),

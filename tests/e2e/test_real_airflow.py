@@ -1,12 +1,13 @@
-"""The whole thing: a real scheduler, api-server and PostgreSQL, started as `make run` starts them; and `dag.test()`."""
+"""The whole thing: a real scheduler, api-server and PostgreSQL, started and stopped as the README says."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,28 +26,60 @@ def run_dir() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def stack(run_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`make run` with ports and a directory of the test's own."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "include"),
-        "O2O_RUN_DIR": str(run_dir),
-        "O2O_AIRFLOW_PORT": str(free_port()),
-        "O2O_PG_PORT": str(free_port()),
-        "O2O_SIMULATOR_PORT": str(free_port()),
-    }
-    command = [sys.executable, "-m", "demo", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+class Terminal:
+    """Somebody who types make, with ports and a directory of the test's own."""
+
+    def __init__(self, run_dir: Path) -> None:
+        ports = {f"{name}_PORT": str(free_port()) for name in ("AIRFLOW", "PG", "SIMULATOR")}
+        self._variables = [f"{name}={value}" for name, value in {**ports, "RUN_DIR": str(run_dir)}.items()]
+        self.said = run_dir.with_suffix(".said")
+
+    def starts(self, *words: str, said: Path | None = None) -> subprocess.Popen[bytes]:
+        """What it says goes to a file, `said` unless another is named."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "O2O"))
+        }
+        with open(said or self.said, "wb") as output:
+            command = ["make", *words, *self._variables]
+            return subprocess.Popen(command, cwd=ROOT, env=inherited, stdout=output, stderr=subprocess.STDOUT)
+
+    def types(self, *words: str) -> str:
+        """To its end. Returns what it said."""
+        said = self.said.with_suffix(".other")
+        code = self.starts(*words, said=said).wait(400)
+        assert code == 0, said.read_text()
+        return said.read_text()
+
+    def reads(self, text: str, process: subprocess.Popen[bytes]) -> None:
+        """Waits until that is said."""
+        deadline = time.monotonic() + 300
+        while text not in self.said.read_text():
+            assert process.poll() is None, self.said.read_text()
+            assert time.monotonic() < deadline, self.said.read_text()
+            time.sleep(0.5)
 
 
-def test_make_run_registers_the_demo_people_once_and_a_second_one_sends_nothing(run_dir: Path) -> None:
-    """First run: everybody mailed once. Second: the same mailbox, the same numbers."""
-    first = stack(run_dir, "run", "--exit-after-first-run")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "took 47 calls and sent 47 mails; people mailed more than once: 0" in first.stdout
-    second = stack(run_dir, "run", "--exit-after-first-run")
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert "took 47 calls and sent 47 mails; people mailed more than once: 0" in second.stdout
+@pytest.fixture(scope="module")
+def terminal(run_dir: Path) -> Terminal:
+    return Terminal(run_dir)
+
+
+def test_what_the_readme_types_registers_everybody_once(terminal: Terminal) -> None:
+    """`make run`; from another terminal more people, corrections, and the end. The next start goes on with it."""
+    running = terminal.starts("run")
+    try:
+        terminal.reads("took 47 calls and sent 47 mails; people mailed more than once: 0", running)
+        terminal.reads("Ctrl-C", running)
+        assert "20" in terminal.types("people", "N=20")
+        terminal.types("mend")
+        assert "scheduler" in terminal.types("status")
+        terminal.types("stop")
+        assert running.wait(60) == 0
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(60)
+    said = terminal.types("run", "ARGS=--exit-after-first-run")
+    assert "took 75 calls and sent 75 mails; people mailed more than once: 0" in said
 
 
 def test_task_logs_hold_no_personal_data_and_no_token(run_dir: Path) -> None:
@@ -56,3 +89,8 @@ def test_task_logs_hold_no_personal_data_and_no_token(run_dir: Path) -> None:
     assert "Run summary" in text
     assert "@example." not in text
     assert "Bearer " not in text
+
+
+def test_what_is_stopped_can_be_deleted(terminal: Terminal, run_dir: Path) -> None:
+    terminal.types("clean")
+    assert not run_dir.exists() or not any(run_dir.iterdir())
