@@ -60,6 +60,12 @@ def test_images_are_pinned(service: Service) -> None:
     assert re.fullmatch(r"[a-z0-9-]+:\d+\.\d+(\.\d+)?(-[a-z]+)?", service.image)
 
 
+def test_the_image_is_built_where_it_is_first_needed() -> None:
+    """Once before the secrets are there, once before everything else waits for it; nobody asks a registry for it."""
+    assert {name for name, one in SERVICES.items() if "build" in one.of} == {"migrations", "secrets"}
+    assert {one.of["pull_policy"] for one in SERVICES.values() if one.own} == {"never"}
+
+
 def test_the_image_is_made_from_the_lock() -> None:
     text = DOCKERFILE.read_text()
     assert re.search(r"^FROM python:3\.\d+\.\d+-slim-\w+$", text, re.M)
