@@ -80,7 +80,8 @@ def _connections(warehouse: str, ledger: str, token: str) -> dict[str, object]:
             "login": "postgres",
             "password": warehouse,
         },
-        "o2o_ledger": {**postgres, "host": "postgres", "schema": "o2o_ledger", "login": "o2o", "password": ledger},
+        # the real one, o2o_ledger, is empty until somebody's own connections name it
+        "o2o_ledger": {**postgres, "host": "postgres", "schema": "o2o_ledger_demo", "login": "o2o", "password": ledger},
         "o2o_api": {
             "conn_type": "http",
             "schema": "https",

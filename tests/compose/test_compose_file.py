@@ -158,6 +158,22 @@ def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_text() != (tmp_path / "two" / name).read_text()
 
 
+def test_the_demo_has_a_ledger_of_its_own(tmp_path: Path) -> None:
+    """Else, when the real thing begins, its people would count as registered and its watermark hide older rows."""
+    from demo.make_secrets import CONNECTIONS, make
+
+    make(tmp_path)
+    demo = yaml.safe_load((tmp_path / CONNECTIONS).read_text())["o2o_ledger"]
+    own = yaml.safe_load((PROJECT / "docs/deploy/connections.example.yaml").read_text())["o2o_ledger"]
+    script = (PROJECT / "docs/deploy/databases.sql").read_text()
+    owned = re.findall(r"^create database (\w+) owner o2o;$", script, re.M)
+    closed = re.findall(r"^revoke connect on database (\w+) from public;$", script, re.M)
+    assert {demo["schema"], own["schema"]} == set(owned)
+    assert demo["schema"] != own["schema"]
+    assert set(owned) < set(closed)
+    assert {**demo, "schema": None, "password": None} == {**own, "schema": None, "password": None}
+
+
 def test_the_example_of_env_names_each_variable_with_its_default() -> None:
     """COMPOSE_PROFILES is Docker's own; the demo's allowed host and what is commented out are no defaults."""
     used = defaults(COMPOSE.read_text())

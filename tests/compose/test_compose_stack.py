@@ -27,6 +27,7 @@ from tests.e2e.browser import logged_in, needs_chromium
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 DAG = "o2o_register_interested_employees"
+MANUAL = PROJECT / "docs" / "deploy.md"
 PEOPLE = 20_000
 SETTINGS: dict[str, dict[str, Any]] = {
     "delivery": {"calls_per_second": 800, "concurrency": 32},
@@ -48,7 +49,7 @@ class Company:
         password = (machine.secrets / "admin_password").read_text()
         self.api = AirflowApi(f"http://127.0.0.1:{machine.ports['api-server']}", "admin", password)
         self.warehouse = sa.create_engine(machine.databases["demo-warehouse"].url("hr_warehouse"))
-        self.ledger_url = machine.databases["postgres"].url("o2o_ledger")
+        self.ledger_url = machine.databases["postgres"].url("o2o_ledger_demo")
         self.ledger = sa.create_engine(self.ledger_url)
 
     def hire(self, people: int) -> None:
@@ -99,6 +100,10 @@ class Company:
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
             time.sleep(0.5)
+
+    def paused(self) -> list[bool]:
+        found = [self.api.schedule(dag) for dag in (DAG, "o2o_maintenance")]
+        return [one.paused for one in found if one]
 
     def ended(self, run: str, seconds: float = 300) -> str:
         self.until(lambda: self.api.run_state(DAG, run) in ("success", "failed"), seconds)
@@ -172,6 +177,19 @@ def test_the_page_opens_after_the_companys_login(company: Company) -> None:
         page.screenshot(path=company.machine.folder / "page.png")
         page.goto(f"{company.api.url}/dags/{DAG}")
         page.get_by_text(DAG).first.wait_for()
+
+
+def test_the_way_to_the_real_thing_is_as_the_manual_says(company: Company) -> None:
+    """Pause, a dry run of the paused DAG, and both DAGs on; nobody is called before that."""
+    typed = re.findall(r"^ *docker compose exec (\S+) (airflow dags .*)$", MANUAL.read_text(), re.M)
+    assert [line.split()[2] for _, line in typed] == ["pause", "pause", "test", "unpause", "unpause"]
+    said = [company.machine.execute(service, line) for service, line in typed[:3]]
+    assert "Would be sent" in said[2]
+    assert company.paused() == [True, True]
+    assert not company.mails()
+    for service, line in typed[3:]:
+        company.machine.execute(service, line)
+    assert company.paused() == [False, False]
 
 
 def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
