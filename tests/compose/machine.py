@@ -231,6 +231,5 @@ class Machine:
         if path in self._localised or not path.exists():
             return
         text = re.sub(r"(?m)^\s*port: \d+\n", "", path.read_text())
-        path.chmod(0o644)
         path.write_text(self._addresses(text).replace("/run/connections/", f"{path.parent}/"))
         self._localised.add(path)

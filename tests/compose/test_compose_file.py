@@ -146,18 +146,6 @@ def test_each_secret_is_granted_to_who_reads_it() -> None:
         assert read <= set(service.secrets), service.name
 
 
-def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
-    from demo.make_secrets import make
-
-    made = make(tmp_path / "one")
-    make(tmp_path / "two")
-    assert set(raw()["secrets"]) <= set(made)
-    assert make(tmp_path / "one") == []
-    assert (tmp_path / "one").stat().st_mode & 0o077 == 0
-    for name in made:
-        assert (tmp_path / "one" / name).read_text() != (tmp_path / "two" / name).read_text()
-
-
 def test_the_demo_has_a_ledger_of_its_own(tmp_path: Path) -> None:
     """Else, when the real thing begins, its people would count as registered and its watermark hide older rows."""
     from demo.make_secrets import CONNECTIONS, make
