@@ -193,15 +193,37 @@ def test_a_number_of_workers_is_a_variable() -> None:
     assert "ports" not in SERVICES["worker"].of
 
 
+HELM = yaml.safe_load((PROJECT / "docs/deploy/values.yaml").read_text())
+
+
 def test_the_helm_values_are_of_the_same_release() -> None:
-    """Image, Airflow and what is mounted where."""
-    values = yaml.safe_load((PROJECT / "docs/deploy/values.yaml").read_text())
     name, _, tag = SERVICES["worker"].image.partition(":")
-    assert values["defaultAirflowRepository"].endswith(f"/{name}")
-    assert values["defaultAirflowTag"] == tag
-    assert f"apache-airflow=={values['airflowVersion']}\n" in (PROJECT / "requirements.txt").read_text()
-    mounted = {one["mountPath"] for one in values["volumeMounts"]}
-    assert mounted <= {target for _, target in SERVICES["worker"].mounts}
+    assert HELM["defaultAirflowRepository"].endswith(f"/{name}")
+    assert HELM["defaultAirflowTag"] == tag
+    assert f"apache-airflow=={HELM['airflowVersion']}\n" in (PROJECT / "requirements.txt").read_text()
+    concurrency = defaults(COMPOSE.read_text())["WORKER_CONCURRENCY"]
+    assert HELM["config"]["celery"]["worker_concurrency"] == int(concurrency)
+
+
+def test_the_helm_values_mount_what_compose_mounts() -> None:
+    """Logs by the chart's own switch; of the configuration, each file at its place."""
+    mounted = {one["mountPath"] for one in HELM["volumeMounts"]} | {"/opt/airflow/logs"}
+    assert HELM["logs"]["persistence"]["enabled"]
+    assert mounted == {target for _, target in SERVICES["worker"].mounts}
+    volumes = {one["name"]: one for one in HELM["volumes"]}
+    assert set(volumes) == {one["name"] for one in HELM["volumeMounts"]}
+    assert volumes["data-docs"]["persistentVolumeClaim"]["claimName"] in (PROJECT / "docs/deploy.md").read_text()
+    items = volumes["configuration"]["configMap"]["items"]
+    assert {one["path"] for one in items} == {file.name for file in (PROJECT / "include/config").iterdir()}
+
+
+def test_the_helm_values_ask_nothing_of_the_image_that_it_lacks() -> None:
+    """The chart's probes call /entrypoint; what deletes old logs and StatsD's client are in Airflow's image alone."""
+    assert re.search(r"> /entrypoint && chmod 0755 /entrypoint$", DOCKERFILE.read_text(), re.M)
+    for part in (HELM["scheduler"], HELM["dagProcessor"], HELM["triggerer"], HELM["workers"]["celery"]):
+        assert part["logGroomerSidecar"] == {"enabled": False}
+    assert HELM["statsd"] == {"enabled": False}
+    assert not re.search(r"^statsd==", (PROJECT / "requirements.txt").read_text(), re.M)
 
 
 def test_the_example_of_connections_has_all_that_are_needed() -> None:
