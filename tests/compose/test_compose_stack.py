@@ -69,9 +69,9 @@ class Company:
         events = (json.loads(line) for line in lines if line.endswith("\n"))
         return Counter(str(one["partner_EmployeeID"]) for one in events if one["event"] == "mail")
 
-    def run(self) -> str:
+    def run(self, conf: dict[str, object] | None = None) -> str:
         """Trigger and wait for a success."""
-        run = self.api.trigger(DAG)
+        run = self.api.trigger(DAG, conf)
         assert self.ended(run) == "success"
         return run
 
@@ -219,6 +219,30 @@ def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
     assert {mails[one] for one in sound} == {1}
     assert max(mails.values()) == 1
     assert company.ids("in_doubt") == company.ids("claimed") == company.ids("pending") == set()
+
+
+def test_old_runs_and_logs_are_deleted_as_the_manual_says(company: Company) -> None:
+    """With what somebody typed into the trigger form; those of today stay."""
+    lines = re.findall(r"^docker compose exec -T (\S+) (.*)$", MANUAL.read_text(), re.M)
+    assert [line.split()[0] for _, line in lines] == ["airflow", "find"]
+    company.api.unpause(DAG)
+    runs = {age: company.run({"dry_run": True, "employee_ids": [f"nobody {age}"]}) for age in ("old", "young")}
+    airflow = sa.create_engine(company.machine.databases["postgres"].url("airflow"))
+    logs = {age: company.machine.folder / "volumes" / "logs" / f"{age}.log" for age in runs}
+    with airflow.begin() as connection:
+        for age, days in (("old", 91), ("young", 89)):
+            logs[age].write_text("what was said")
+            os.utime(logs[age], (time.time() - days * 86_400,) * 2)
+            query = "update dag_run set start_date = now() - make_interval(days => :days) where run_id = :run"
+            connection.execute(sa.text(query), {"days": days, "run": runs[age]})
+    for service, line in lines:
+        company.machine.execute(service, line)
+    with airflow.connect() as connection:
+        left = connection.scalars(sa.text("select conf::text from dag_run where conf::text like '%nobody%'")).all()
+    airflow.dispose()
+    assert [conf for conf in left if "nobody old" in conf] == []
+    assert len(left) == 1
+    assert {age: file.exists() for age, file in logs.items()} == {"old": False, "young": True}
 
 
 def test_no_secret_is_in_a_log(company: Company) -> None:
