@@ -48,17 +48,20 @@ stop: $(READY) ## stop what `make run` started, from another terminal
 clean: ## delete the demo's data and logs; refuses while it runs
 	@if [ -x $(BIN)/python ]; then $(DEMO) clean; else rm -rf "$(RUN_DIR)"; fi
 
+# As Docker Compose finds it: in the environment, in .env, or by default.
+SECRETS = $(or $(O2O_SECRETS_DIR),$(shell sed -n 's/^O2O_SECRETS_DIR=//p' .env 2>/dev/null | tail -n 1 | tr -d "\"'"),.secrets)
+
 ##@ Several machines
 up: secrets ## docker compose up: Airflow with Celery workers, as .env says (docs/deploy.md)
 	@test -e .env || { cp docs/deploy/env.example .env && echo "Made .env from docs/deploy/env.example."; }
 	docker compose up --build --detach
-	@echo "Airflow: http://localhost:8080 unless .env says otherwise; user admin, password in .secrets/admin_password"
+	@echo "Airflow: http://localhost:8080 unless .env says otherwise; user admin, password in $(SECRETS)/admin_password"
 
 down: docker ## docker compose down: stop it; data and secrets stay
 	docker compose --profile demo down
 
-secrets: docker ## make up the passwords that docker compose up needs, in .secrets; keeps what is there
-	@mkdir -p -m 700 .secrets
+secrets: docker ## make up the passwords that docker compose up needs, in .secrets or where .env says; keeps what is there
+	@mkdir -p -m 700 "$(SECRETS)"
 	@SECRETS_USER="$$(id -u):$$(id -g)" docker compose run --rm --build secrets
 
 .PHONY: docker

@@ -8,3 +8,7 @@ revoke connect on database airflow from public;
 create role o2o login password :'ledger_password';
 create database o2o_ledger owner o2o;
 revoke connect on database o2o_ledger from public;
+
+-- The demo's people and its watermark stay out of the real one.
+create database o2o_ledger_demo owner o2o;
+revoke connect on database o2o_ledger_demo from public;

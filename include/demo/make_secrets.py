@@ -1,6 +1,6 @@
 """`python -m demo.make_secrets FOLDER`: makes up the secret files that docker-compose.yaml reads. Keeps what is there.
 
-The folder keeps others out; the files in it are readable, since each service runs as a user of its own.
+The folder keeps others out; what is in it is readable, since each service runs as a user of its own.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class Folder:
         path = self._path / name
         if path.exists():
             return path.read_text().strip()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir()
+            path.parent.chmod(0o755)
         text = make()
         draft = path.with_name(f".{path.name}.draft")
         draft.write_text(text)
-        draft.chmod(0o444)
+        draft.chmod(0o644)
         draft.replace(path)
         self.made.append(name)
         return text
@@ -80,7 +82,8 @@ def _connections(warehouse: str, ledger: str, token: str) -> dict[str, object]:
             "login": "postgres",
             "password": warehouse,
         },
-        "o2o_ledger": {**postgres, "host": "postgres", "schema": "o2o_ledger", "login": "o2o", "password": ledger},
+        # the real one, o2o_ledger, is empty until somebody's own connections name it
+        "o2o_ledger": {**postgres, "host": "postgres", "schema": "o2o_ledger_demo", "login": "o2o", "password": ledger},
         "o2o_api": {
             "conn_type": "http",
             "schema": "https",
@@ -96,16 +99,26 @@ def _connections(warehouse: str, ledger: str, token: str) -> dict[str, object]:
 
 def _simulator(folder: Folder) -> None:
     """A certificate that vouches for itself, as a company's own authority would."""
+    pem = folder.secret("simulator_key", _key)
+    certificate = folder.secret("simulator_certificate", lambda: _certificate(pem))
+    folder.secret(CA, lambda: certificate)
+
+
+def _key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
-    if folder.secret("simulator_key", lambda: pem).strip() != pem.strip():
-        return
+
+
+def _certificate(pem: str) -> str:
+    """For the key that is there, whichever run made it."""
+    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulator")])
     names = [x509.DNSName("simulator"), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
+    return (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=3650))
@@ -115,8 +128,6 @@ def _simulator(folder: Folder) -> None:
         .public_bytes(serialization.Encoding.PEM)
         .decode()
     )
-    folder.secret("simulator_certificate", lambda: certificate)
-    folder.secret(CA, lambda: certificate)
 
 
 def main(arguments: list[str] | None = None) -> int:

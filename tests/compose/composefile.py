@@ -16,20 +16,33 @@ COMPOSE = PROJECT / "docker-compose.yaml"
 DOCKERFILE = PROJECT / "docs" / "deploy" / "Dockerfile"
 OWN_IMAGE = "o2o-registration"
 
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Z0-9_]+)(?::-(?P<default>[^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Z0-9_]+)(?::-(?P<default>(?:[^{}]|\$\{[^{}]*\})*))?\})")
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """`${NAME:-default}` and `$$`. Raises KeyError for a variable without default that is not set."""
+    """`${NAME:-default}`, in which the default may hold another, and `$$`.
+
+    Raises KeyError for a variable without default that is not set.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match["escaped"]:
             return "$"
         if match["default"] is None:
             return variables[match["name"]]
-        return variables.get(match["name"]) or match["default"]
+        return variables.get(match["name"]) or interpolate(match["default"], variables)
 
     return _VARIABLE.sub(value, text)
+
+
+def defaults(text: str) -> dict[str, str]:
+    """Each variable, also within another's default, with the default that it has."""
+    found: dict[str, str] = {}
+    for match in _VARIABLE.finditer(text):
+        if match["name"]:
+            default = match["default"] or ""
+            found |= {**defaults(default), match["name"]: interpolate(default, {})}
+    return found
 
 
 def raw(path: Path = COMPOSE) -> dict[str, Any]:

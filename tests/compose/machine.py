@@ -59,6 +59,17 @@ class Machine:
         assert process._popen.wait(180) == 0, process.log_tail(40)
         process.kill()
 
+    def execute(self, name: str, line: str) -> str:
+        """What somebody types after `docker compose exec` and the service's name. Returns what it said."""
+        service = self.services[name]
+        words = ["bash", "-c", self._local(service, name, line)]
+        environment = self._environment(service, name)
+        done = subprocess.run(
+            words, env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}"
+        return done.stdout
+
     def up(self, profile: str, workers: int) -> None:
         """All services of the profile, `workers` of the worker."""
         wanted = {name: one for name, one in self.services.items() if not one.profiles or profile in one.profiles}
@@ -220,6 +231,5 @@ class Machine:
         if path in self._localised or not path.exists():
             return
         text = re.sub(r"(?m)^\s*port: \d+\n", "", path.read_text())
-        path.chmod(0o644)
         path.write_text(self._addresses(text).replace("/run/connections/", f"{path.parent}/"))
         self._localised.add(path)

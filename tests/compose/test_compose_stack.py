@@ -27,6 +27,7 @@ from tests.e2e.browser import logged_in, needs_chromium
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 DAG = "o2o_register_interested_employees"
+MANUAL = PROJECT / "docs" / "deploy.md"
 PEOPLE = 20_000
 SETTINGS: dict[str, dict[str, Any]] = {
     "delivery": {"calls_per_second": 800, "concurrency": 32},
@@ -48,7 +49,7 @@ class Company:
         password = (machine.secrets / "admin_password").read_text()
         self.api = AirflowApi(f"http://127.0.0.1:{machine.ports['api-server']}", "admin", password)
         self.warehouse = sa.create_engine(machine.databases["demo-warehouse"].url("hr_warehouse"))
-        self.ledger_url = machine.databases["postgres"].url("o2o_ledger")
+        self.ledger_url = machine.databases["postgres"].url("o2o_ledger_demo")
         self.ledger = sa.create_engine(self.ledger_url)
 
     def hire(self, people: int) -> None:
@@ -68,9 +69,9 @@ class Company:
         events = (json.loads(line) for line in lines if line.endswith("\n"))
         return Counter(str(one["partner_EmployeeID"]) for one in events if one["event"] == "mail")
 
-    def run(self) -> str:
+    def run(self, conf: dict[str, object] | None = None) -> str:
         """Trigger and wait for a success."""
-        run = self.api.trigger(DAG)
+        run = self.api.trigger(DAG, conf)
         assert self.ended(run) == "success"
         return run
 
@@ -99,6 +100,10 @@ class Company:
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
             time.sleep(0.5)
+
+    def paused(self) -> list[bool]:
+        found = [self.api.schedule(dag) for dag in (DAG, "o2o_maintenance")]
+        return [one.paused for one in found if one]
 
     def ended(self, run: str, seconds: float = 300) -> str:
         self.until(lambda: self.api.run_state(DAG, run) in ("success", "failed"), seconds)
@@ -174,6 +179,19 @@ def test_the_page_opens_after_the_companys_login(company: Company) -> None:
         page.get_by_text(DAG).first.wait_for()
 
 
+def test_the_way_to_the_real_thing_is_as_the_manual_says(company: Company) -> None:
+    """Pause, a dry run of the paused DAG, and both DAGs on; nobody is called before that."""
+    typed = re.findall(r"^ *docker compose exec (\S+) (airflow dags .*)$", MANUAL.read_text(), re.M)
+    assert [line.split()[2] for _, line in typed] == ["pause", "pause", "test", "unpause", "unpause"]
+    said = [company.machine.execute(service, line) for service, line in typed[:3]]
+    assert "Would be sent" in said[2]
+    assert company.paused() == [True, True]
+    assert not company.mails()
+    for service, line in typed[3:]:
+        company.machine.execute(service, line)
+    assert company.paused() == [False, False]
+
+
 def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
     """Shards on both, each person mailed once; whom the dead worker left in doubt is decided by a person."""
     company.hire(PEOPLE)
@@ -201,6 +219,30 @@ def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
     assert {mails[one] for one in sound} == {1}
     assert max(mails.values()) == 1
     assert company.ids("in_doubt") == company.ids("claimed") == company.ids("pending") == set()
+
+
+def test_old_runs_and_logs_are_deleted_as_the_manual_says(company: Company) -> None:
+    """With what somebody typed into the trigger form; those of today stay."""
+    lines = re.findall(r"^docker compose exec -T (\S+) (.*)$", MANUAL.read_text(), re.M)
+    assert [line.split()[0] for _, line in lines] == ["airflow", "find"]
+    company.api.unpause(DAG)
+    runs = {age: company.run({"dry_run": True, "employee_ids": [f"nobody {age}"]}) for age in ("old", "young")}
+    airflow = sa.create_engine(company.machine.databases["postgres"].url("airflow"))
+    logs = {age: company.machine.folder / "volumes" / "logs" / f"{age}.log" for age in runs}
+    with airflow.begin() as connection:
+        for age, days in (("old", 91), ("young", 89)):
+            logs[age].write_text("what was said")
+            os.utime(logs[age], (time.time() - days * 86_400,) * 2)
+            query = "update dag_run set start_date = now() - make_interval(days => :days) where run_id = :run"
+            connection.execute(sa.text(query), {"days": days, "run": runs[age]})
+    for service, line in lines:
+        company.machine.execute(service, line)
+    with airflow.connect() as connection:
+        left = connection.scalars(sa.text("select conf::text from dag_run where conf::text like '%nobody%'")).all()
+    airflow.dispose()
+    assert [conf for conf in left if "nobody old" in conf] == []
+    assert len(left) == 1
+    assert {age: file.exists() for age, file in logs.items()} == {"old": False, "young": True}
 
 
 def test_no_secret_is_in_a_log(company: Company) -> None:
