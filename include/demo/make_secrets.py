@@ -73,17 +73,10 @@ def make(path: Path) -> list[str]:
 
 
 def _connections(warehouse: str, ledger: str, token: str) -> dict[str, object]:
-    postgres = {"conn_type": "postgres", "port": 5432}
     return {
-        "hr_warehouse": {
-            **postgres,
-            "host": "demo-warehouse",
-            "schema": "hr_warehouse",
-            "login": "postgres",
-            "password": warehouse,
-        },
+        "hr_warehouse": _postgres("demo-warehouse", "hr_warehouse", "postgres", warehouse),
         # the real one, o2o_ledger, is empty until somebody's own connections name it
-        "o2o_ledger": {**postgres, "host": "postgres", "schema": "o2o_ledger_demo", "login": "o2o", "password": ledger},
+        "o2o_ledger": _postgres("postgres", "o2o_ledger_demo", "o2o", ledger),
         "o2o_api": {
             "conn_type": "http",
             "schema": "https",
@@ -95,6 +88,12 @@ def _connections(warehouse: str, ledger: str, token: str) -> dict[str, object]:
         # the key of the pseudonyms; docs/privacy.md
         "o2o_privacy": {"conn_type": "generic", "password": secrets.token_hex(32)},
     }
+
+
+def _postgres(host: str, database: str, login: str, password: str) -> dict[str, object]:
+    # the containers' network is theirs alone, and its servers have no certificates
+    where = {"conn_type": "postgres", "host": host, "port": 5432, "schema": database}
+    return {**where, "login": login, "password": password, "extra": {"sslmode": "disable"}}
 
 
 def _simulator(folder: Folder) -> None:

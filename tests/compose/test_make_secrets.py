@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from pathlib import Path
 
 import pytest
+import yaml
 from demo.make_secrets import CA, CONNECTIONS, make
 
-from tests.compose.composefile import raw
+from tests.compose.composefile import PROJECT, raw
 
 SIMULATOR = ("simulator_key", "simulator_certificate", CA)
 
@@ -51,3 +53,27 @@ def test_what_an_interruption_left_out_is_made_the_next_time(tmp_path: Path, the
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     assert ca.read_text().strip() == certificate.read_text().strip()
     assert len(ssl.create_default_context(cafile=ca).get_ca_certs()) == 1
+
+
+@pytest.mark.parametrize("example", [False, True])
+def test_containers_reach_their_own_databases_without_tls_because_the_connection_says_so(
+    tmp_path: Path, example: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of docker-compose.yaml have no certificates; one elsewhere must have one."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    from airflow.sdk import Connection
+    from o2o_dialects import address
+    from o2o_registration.tls import of_postgresql
+
+    make(tmp_path / "secrets")
+    file = PROJECT / "docs/deploy/connections.example.yaml" if example else tmp_path / "secrets" / CONNECTIONS
+    text = file.read_text()
+    assert "&id" not in text
+    found = yaml.safe_load(text)
+    inside = set(raw()["services"])
+    databases = {name: one for name, one in found.items() if one["conn_type"] == "postgres"}
+    assert set(databases) == {"hr_warehouse", "o2o_ledger"}
+    for name, one in databases.items():
+        extra = json.dumps(one.pop("extra", {}))
+        told = of_postgresql(address(Connection(conn_id=name, **one, extra=extra)).url, name)
+        assert told.get("sslmode") == (None if one["host"] in inside else "verify-full")
