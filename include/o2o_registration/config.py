@@ -114,7 +114,7 @@ class NotifySettings(Strict):
     on_many_in_doubt: list[Notifier] = []
 
 
-class PrivacySettings(Strict):
+class PrivacyDays(Strict):
     """Days after which data that is no longer needed is deleted; what each means is in settings.yaml."""
 
     person_days: Days = 90
@@ -126,7 +126,35 @@ class PrivacySettings(Strict):
     batch_rows: Count = 1000
 
 
-class Settings(Strict):
+_NO_LATER = (
+    ("answer_days", "person_days", "o2o's raw answers may quote the name and the address"),
+    ("person_days", "pseudonym_days", "the name goes with the employee id at the latest"),
+    # nobody gets a pseudonym while a row of theirs waits here
+    ("quarantine_days", "pseudonym_days", "a row set aside has the employee id, too"),
+    ("unfinished_days", "pseudonym_days", "a row of a run that broke off has the employee id, too"),
+)
+"""What goes no later than what, and why."""
+
+
+class PrivacySettings(PrivacyDays):
+    """All of them together."""
+
+    @model_validator(mode="after")
+    def _nothing_outlives_what_it_names(self) -> PrivacySettings:
+        days = self.model_dump()
+        wrong = [
+            f"{sooner} ({days[sooner]}) is more than {later} ({days[later]}): {why}"
+            for sooner, later, why in _NO_LATER
+            if days[sooner] > days[later]
+        ]
+        if wrong:
+            raise ValueError(f"{'; '.join(wrong)}; lower the former or raise the latter")
+        return self
+
+
+class Sections(Strict):
+    """Those whose values may be looked at one by one."""
+
     api: ApiSettings = ApiSettings()
     window: WindowSettings = WindowSettings()
     quality: QualitySettings = QualitySettings()
@@ -134,6 +162,9 @@ class Settings(Strict):
     delivery: DeliverySettings = DeliverySettings()
     in_doubt: InDoubtSettings = InDoubtSettings()
     notify: NotifySettings = NotifySettings()
+
+
+class Settings(Sections):
     privacy: PrivacySettings = PrivacySettings()
 
 

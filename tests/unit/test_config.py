@@ -22,6 +22,25 @@ from o2o_registration.errors import ConfigurationError
         ("settings.yaml", "calls_per_second: 50", "calls_per_second: -1", "delivery.calls_per_second"),
         ("settings.yaml", "max_people: 500", "max_poeple: 500", "fuse.max_poeple.*no such key"),
         ("settings.yaml", "window:", "window: [", "not valid YAML"),
+        (
+            "settings.yaml",
+            "answer_days: 30",
+            "answer_days: 91",
+            r"privacy: answer_days \(91\) is more than person_days",
+        ),
+        ("settings.yaml", "person_days: 90", "person_days: 731", r"person_days \(731\) is more than pseudonym_days"),
+        (
+            "settings.yaml",
+            "quarantine_days: 90",
+            "quarantine_days: 731",
+            "quarantine_days .* is more than pseudonym_days",
+        ),
+        (
+            "settings.yaml",
+            "unfinished_days: 7",
+            "unfinished_days: 731",
+            "unfinished_days .* is more than pseudonym_days",
+        ),
         ("interested_employees.sql", ":until", "now()", "bound parameter :until"),
     ],
 )
@@ -34,6 +53,23 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
     with pytest.raises(ConfigurationError, match=message) as caught:
         load_config(folder)
     assert str(folder / file) in str(caught.value)
+
+
+def test_times_that_contradict_each_other_are_said_with_what_would_outlive_what(tmp_path: Path) -> None:
+    """All at once; equal times are none."""
+    folder = Path(shutil.copytree(config_dir(), tmp_path / "config"))
+    text = (folder / "settings.yaml").read_text()
+    text = text.replace("pseudonym_days: 730", "pseudonym_days: 30")
+    (folder / "settings.yaml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(folder)
+    assert str(caught.value).split(": ", 1)[1] == (
+        "person_days (90) is more than pseudonym_days (30): the name goes with the employee id at the latest;"
+        " quarantine_days (90) is more than pseudonym_days (30): a row set aside has the employee id, too;"
+        " lower the former or raise the latter; mend the value"
+    )
+    (folder / "settings.yaml").write_text(text.replace("_days: 90", "_days: 30"))
+    assert load_config(folder).settings.privacy.person_days == 30
 
 
 def test_the_domain_imports_no_airflow_and_light_modules_neither_pandas_nor_great_expectations() -> None:
