@@ -269,8 +269,13 @@ def test_somebody_in_doubt_or_being_called_is_not_erased_and_the_message_says_wh
         erase(pipeline.ledger, KEY, ["E1"], "anna", "asked")
 
 
-def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_along(pipeline: Pipeline) -> None:
-    """Whether it is the same human being is for a person to say; a row without an id is nobody else's."""
+def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_along(
+    pipeline: Pipeline, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it is the same human being is for a person to say; a row without an id is nobody else's.
+
+    Logs, which many read, have the number alone: nobody named the other one.
+    """
     pipeline.hire(quirine())
     pipeline.run()
     pipeline.hire(person(5, work_email="Quirine.V@example.com"))
@@ -278,7 +283,13 @@ def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_al
     pipeline.run()
     pipeline.key = KEY
     assert employees_of(pipeline.ledger, KEY, "QUIRINE.V@example.com ")[:2] == ("E5", "EMP-0815")
-    assert "also held for E5" in erase_her(pipeline)
+    said = erase_her(pipeline)
+    assert "also held for others (1): 'python -m o2o_registration erase' with the same ids names them" in said
+    assert "E5" not in said
+    monkeypatch.setenv(URL, ledger_url)
+    monkeypatch.setenv(pseudonyms.KEY, KEY)
+    assert main(["erase", "EMP-0815", "--why", "who else?"]) == 0
+    assert "also held for E5: erase these, too, if that is the same person" in capsys.readouterr().out
     assert pipeline.query("select source_key from o2o.quarantine") == [("E5",)]
     assert pipeline.run().calls == 0
     assert pipeline.query("select source_key from o2o.quarantine") == [("E5",)]

@@ -25,14 +25,21 @@ class Erased:
     shared_with: tuple[str, ...]
 
     def __str__(self) -> str:
+        """For a log: of those whom nobody named, the number alone."""
+        return self._words(
+            f"others ({len(self.shared_with):,}): 'python -m o2o_registration erase' with the same ids names them"
+        )
+
+    def in_full(self) -> str:
+        """For whoever asked."""
+        return self._words(f"{', '.join(self.shared_with)}: erase these, too, if that is the same person")
+
+    def _words(self, others: str) -> str:
         parts = [f"erased {len(self.done):,} people"]
         if self.unknown:
             parts.append(f"nothing is held on {', '.join(self.unknown)}")
         if self.shared_with:
-            parts.append(
-                f"the same e-mail address is also held for {', '.join(self.shared_with)}: erase these, too, if that is"
-                " the same person"
-            )
+            parts.append(f"the same e-mail address is also held for {others}")
         return "; ".join(parts)
 
 
