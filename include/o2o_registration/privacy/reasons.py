@@ -40,11 +40,10 @@ def redacted(connection: sa.Connection, why: str, named: Collection[str], others
 def _values(connection: sa.Connection, ids: Collection[str]) -> Iterator[tuple[str, str]]:
     """(Employee id, personal value), the id itself among the values; they may be very many."""
     rows = connection.execute(sa.text(_HELD), {"ids": list(ids)}, execution_options={"yield_per": _ROWS})
-    for chunk in rows.partitions():
-        for employee_id, details in chunk:
-            yield employee_id, employee_id
-            for value in _personal(details or {}):
-                yield employee_id, value
+    for employee_id, details in rows:
+        yield employee_id, employee_id
+        for value in _personal(details or {}):
+            yield employee_id, value
 
 
 def _personal(details: dict[str, Any]) -> Iterator[str]:
