@@ -105,6 +105,6 @@ def _total(reading: Reading) -> int:
 def _question(reading: Reading, hours: float) -> str:
     held = reading.changed + reading.held_before
     parts = [f"{reading.people:,} are new, more than the limit of **{reading.limit:,}**."] if reading.blown else []
-    parts += [f"{held:,} were held before."] if held else []
+    parts += [f"{held:,} were held before, by hand or by a question that nobody approved."] if held else []
     usual = "" if reading.usual is None else f"Usually a run has at most {reading.usual:,.0f} (95th percentile)."
     return _BODY.format(total=_total(reading), why=" ".join(parts), usual=usual, hours=hours)

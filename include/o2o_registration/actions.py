@@ -13,6 +13,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from o2o_registration.errors import ConfigurationError
+from o2o_registration.privacy import reasons
 
 
 class Action(StrEnum):
@@ -27,7 +28,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class _Effect:
-    """People of a status `from_` get status `to`; their audit rows say `event`. All means all of the first status."""
+    """People of a status `from_` get status `to`; their audit rows say `event`. All means all of the first status.
+
+    The registration has the `detail` alone: the reason is somebody's words, and the page's lists are read by many.
+    """
 
     from_: tuple[str, ...]
     to: str
@@ -43,8 +47,12 @@ _EFFECTS = {
     Action.RELEASE: _Effect(("in_doubt",), "pending", "released", "to be sent again", resends=1),
     Action.APPROVE: _Effect(("held",), "pending", "approved", "to be sent although held"),
     Action.RETRY: _Effect(("rejected",), "pending", "released", "to be sent again although refused"),
-    Action.HOLD: _Effect(("pending",), "held", "held", "waits for a person"),
+    Action.HOLD: _Effect(("pending",), "held", "held", "held by hand"),
 }
+
+
+_OR_ELSE = {Action.RETRY: " (or forgotten, or another has the address)"}
+"""Why somebody of that status is left alone all the same."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +91,12 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
     with ledger.begin() as connection:
         if run_id is not None and not _first_time(connection, run_id):
             return ()
-        rows = connection.scalars(
+        done = connection.scalars(
             sa.text("""
-                with concerned as (
-                    update o2o.registration r
-                    set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
-                        resends = resends + :resends, detail = :detail || ': ' || :why
+                with meant as (
+                    select employee_id, email_key,
+                           row_number() over (partition by email_key order by updated_at desc, employee_id) as nth
+                    from o2o.registration r
                     where status = any(:from_) and (cardinality(cast(:ids as text[])) = 0 or employee_id = any(:ids))
                       -- where the payload is gone, only the HR row brings a refused person back
                       and forgotten_at is null
@@ -97,26 +105,42 @@ def carry_out(ledger: sa.Engine, order: Order, run_id: str | None = None) -> tup
                           select from o2o.registration other
                           where other.email_key = r.email_key and other.employee_id <> r.employee_id
                             and other.status not in ('rejected', 'withdrawn')))
-                    returning employee_id, attempt_id
-                ), audited as (
-                    insert into o2o.audit (run_id, employee_id, event, detail, actor)
-                    select :run_id, employee_id, :event, :detail || ': ' || :why, :actor from concerned
+                ), concerned as (
+                    update o2o.registration r
+                    set status = :to, held_by = null, not_before = now(), updated_at = now(), passed_fuse = true,
+                        resends = resends + :resends, detail = :detail
+                    from meant
+                    -- ... or to another who was refused later, of whom HR may mean the same
+                    where r.employee_id = meant.employee_id and (meant.nth = 1 or meant.email_key is null)
+                      and r.status = any(:from_)
+                    returning r.employee_id
                 )
                 select employee_id from concerned order by employee_id
             """),
             {
                 "from_": list(from_),
                 "to": effect.to,
-                "event": effect.event,
                 "detail": effect.detail,
                 "resends": effect.resends,
                 "ids": list(order.employee_ids),
-                "why": order.why.strip(),
-                "actor": order.actor,
-                "run_id": run_id,
             },
         ).all()
-    return tuple(rows)
+        if done:
+            why = reasons.redacted(connection, order.why, order.employee_ids, done)
+            _audit(connection, effect, done, f"{effect.detail}: {why}", order.actor, run_id)
+    return tuple(done)
+
+
+def _audit(
+    connection: sa.Connection, effect: _Effect, done: Sequence[str], words: str, actor: str, run_id: str | None
+) -> None:
+    connection.execute(
+        sa.text("""
+            insert into o2o.audit (run_id, employee_id, event, detail, actor)
+            select :run_id, employee_id, :event, :words, :actor from unnest(cast(:done as text[])) as employee_id
+        """),
+        {"run_id": run_id, "done": list(done), "event": effect.event, "words": words, "actor": actor},
+    )
 
 
 def _first_time(connection: sa.Connection, run_id: str) -> bool:
@@ -144,7 +168,7 @@ def waiting(ledger: sa.Engine, status: str) -> list[Waiting]:
 
 def concerns(order: Order, done: Sequence[str]) -> str:
     """One line for a log or a terminal: how many, and who of those named was not in that state."""
-    line = f"{order.action}: {len(done):,} people ({order.actor}: {order.why.strip()})"
+    line = f"{order.action}: {len(done):,} people ({order.actor})"
     missed = sorted(set(order.employee_ids) - set(done))
-    expected = " or ".join(_EFFECTS[order.action].from_) + (" or forgotten" if order.action is Action.RETRY else "")
+    expected = " or ".join(_EFFECTS[order.action].from_) + _OR_ELSE.get(order.action, "")
     return line + (f"; not {expected}, so left alone: {', '.join(missed)}" if missed else "")

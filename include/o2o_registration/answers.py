@@ -146,21 +146,27 @@ def _words(document: Any) -> str:
     return ""
 
 
-def redact(text: str, *personal: str) -> str:
-    """The text without e-mail addresses, the given personal values and control characters."""
+def redact(text: str, *personal: str, whole_words: bool = False) -> str:
+    """The text without e-mail addresses, the given personal values and control characters.
+
+    `whole_words` leaves 'also' as it is for an Al: right for what a person wrote, too little for a machine's words.
+    """
     text = _E_MAIL.sub("[e-mail]", text)
-    folded = _fold(text)
+    folded = fold(text)
     for value in sorted(filter(None, personal), key=len, reverse=True):
         # a pattern per person costs more than the call: look before compiling one
-        if _fold(value) in folded:
-            text = re.sub(re.escape(value), "[personal]", text, flags=re.IGNORECASE)
-            folded = _fold(text)
+        if fold(value) in folded:
+            pattern = re.escape(value)
+            if whole_words:
+                pattern = rf"(?<!\w){pattern}(?!\w)"
+            text = re.sub(pattern, "[personal]", text, flags=re.IGNORECASE)
+            folded = fold(text)
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     return text.strip()
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Equal for whatever re.IGNORECASE takes for equal, which counts the Turkish i as one."""
     return text.translate(_ONE_I).casefold()
 

@@ -138,7 +138,10 @@ def approve(ledger: sa.Engine, run_id: str, actor: str) -> int:
 
 
 def reject(ledger: sa.Engine, run_id: str, actor: str, why: str) -> int:
-    """Leave them held until something changes or somebody releases them; audited likewise. Returns people."""
+    """Leave them held until something changes or somebody releases them; audited likewise. Returns people.
+
+    `why` is a phrase of the pipeline's, never what somebody typed: lists and logs show it.
+    """
     return _answer(ledger, run_id, "held", "held", why, actor)
 
 

@@ -20,6 +20,8 @@ from o2o_registration.config import (
     Languages,
     Mapping,
     Model,
+    PrivacyDays,
+    Sections,
     Settings,
     Strict,
     explain,
@@ -72,11 +74,17 @@ class _Mapping(Strict):
     contract_types: ContractTypes = Field(default_factory=dict)
 
 
+class _Settings(Sections):
+    """Whether its times fit each other is seen when they are laid over the shared ones."""
+
+    privacy: PrivacyDays = PrivacyDays()
+
+
 class _ClientFile(Strict):
     mapping: _Mapping
     connections: _Connections = _Connections()
     schedule: Annotated[str, AfterValidator(_cron)] = EVERY_FIVE_MINUTES
-    settings: Settings = Settings()
+    settings: _Settings = _Settings()
     query: str | None = None
 
 

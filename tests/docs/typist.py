@@ -1,6 +1,6 @@
 """Types Airflow's commands, a JSON list on standard input, each in a process of its own, with Airflow imported once.
 
-After each it says whether the DAG is paused, and the exit code.
+After each it says whether the DAG that it ends with, or else the pipeline's, is paused, and the exit code.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def main() -> None:
             os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         database = sqlite3.connect(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")
-        paused = database.execute("select is_paused from dag where dag_id = ?", [DAG]).fetchone()
+        query = "select is_paused from dag where dag_id in (?, ?) order by dag_id = ?"
+        paused = database.execute(query, [line.split()[-1], DAG, DAG]).fetchone()
         database.close()
         print("\npaused:", *(paused or ()))
         print("<<<", code, flush=True)

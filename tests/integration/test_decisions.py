@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,77 @@ def test_refused_people_are_sent_again_when_somebody_says_so(pipeline: Pipeline)
     assert done == ("E1",)
     assert pipeline.run().created == 1
     assert pipeline.statuses() == {"E1": "created", "E2": "rejected", "E3": "created"}
+
+
+def test_of_two_refused_people_with_one_address_the_later_is_sent_again_and_the_rest_with_them(
+    pipeline: Pipeline,
+) -> None:
+    """A refusal frees the address, so that another may have been refused under it since."""
+    pipeline.simulator.add_fault("status", status=422, next=3)
+    for one in (person(1), person(2, work_email="e1@example.com"), person(3)):
+        pipeline.hire(one)
+        assert pipeline.run().rejected == 1
+    order = Order(Action.RETRY, ("E1", "E2", "E3"), "anna", "o2o mended the bike plan")
+    done = actions.carry_out(pipeline.ledger, order)
+    assert done == ("E2", "E3")
+    assert "so left alone: E1" in actions.concerns(order, done)
+    assert pipeline.run().created == 2
+    assert pipeline.statuses() == {"E1": "rejected", "E2": "created", "E3": "created"}
+
+
+@pytest.mark.parametrize(
+    ("ids", "why", "kept"),
+    [
+        # who is meant is named, or one of all, or only mentioned
+        (("E1", "17"), "Al (17, P-1), al@x.be; also all", "[personal] ([personal], [personal]), [e-mail]; also all"),
+        ((), "AL and De Smet, 17 May 2026, not 4711", "[personal] and [personal], 17 May 2026, not [personal]"),
+        (("E1",), "as E2's, of 17 May; see #4711, Bo", "as [personal]'s, of 17 May; see #[personal], [personal]"),
+        (("E1", "E9"), "E9 - who? - and Smet", "[personal] - who? - and Smet"),
+    ],
+)
+def test_a_reason_is_kept_without_the_people_it_is_about(
+    pipeline: Pipeline, ids: tuple[str, ...], why: str, kept: str
+) -> None:
+    """Whole words alone; a number that may be a day or a year goes only where its person is named."""
+    pipeline.settings("fuse", max_people=0)
+    pipeline.hire(
+        person(1, first_name="Al", last_name="De Smet", personnel_number="P-1"),
+        person(2, first_name="-", personnel_number="2026"),
+        person(17, employee_id="17"),
+        person(3, employee_id="4711", first_name="Bo"),
+    )
+    pipeline.run()
+    actions.carry_out(pipeline.ledger, Order(Action.APPROVE, ids, "anna", why))
+    assert {detail for _, _, detail in audit_of(pipeline, "approved")} == {f"to be sent although held: {kept}"}
+
+
+def test_a_reason_is_in_the_audit_alone(doubtful: Pipeline) -> None:
+    """Lists and logs are read by many, and somebody's reason is about one of them."""
+    order = Order(Action.CONFIRM, (), "anna", "a long story")
+    done = actions.carry_out(doubtful.ledger, order)
+    assert actions.concerns(order, done) == "confirm in doubt: 3 people (anna)"
+    assert set(doubtful.query("select detail from o2o.registration")) == {("o2o has this person",)}
+    assert audit_of(doubtful, "confirmed")[0] == ("E1", "anna", "o2o has this person: a long story")
+
+
+def test_a_decision_about_very_many_people_looks_for_their_names_in_seconds(pipeline: Pipeline) -> None:
+    """As when a whole company was held."""
+    with pipeline.ledger.begin() as connection:
+        connection.execute(
+            sa.text("""
+                insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
+                select 'E' || n, 'held', n, jsonb_build_object('user', jsonb_build_object(
+                           'FirstName', 'First' || n, 'LastName', 'Last' || n, 'Email', n || '@example.com',
+                           'PersonnelNumber', 'P' || n, 'Language', 'NL')), '', 'r'
+                from generate_series(1, 30000) as n
+            """)
+        )
+    began = time.monotonic()
+    order = Order(Action.APPROVE, (), "anna", "First29999 LAST7 phoned for P12345")
+    assert len(actions.carry_out(pipeline.ledger, order)) == 30_000
+    assert time.monotonic() - began < 15
+    kept = "select distinct detail from o2o.audit"
+    assert pipeline.query(kept) == [("to be sent although held: [personal] [personal] phoned for [personal]",)]
 
 
 def test_the_trigger_form_offers_every_action() -> None:

@@ -85,7 +85,7 @@ def test_who_is_not_sent_yet_is_checked_but_not_sent(pipeline: Pipeline) -> None
     seen = overview.overview(pipeline.ledger, pipeline.config.settings)
     assert seen["funnel"] == {"interested": 2, "checked": 2, "sent": 0, "registered": 0}
     assert seen["fuse"]["held"] == 2
-    assert sentence(pipeline, "E1") == "Waits until somebody approves a large batch."
+    assert sentence(pipeline, "E1") == "Waits until somebody approves (waits for a person to approve the large batch)."
 
 
 @pytest.mark.parametrize("descending", [False, True])

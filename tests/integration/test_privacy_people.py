@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import audit, building, checking, errors, fuse
+from o2o_registration import actions, audit, building, checking, errors, fuse
 from o2o_registration.__main__ import URL, main
+from o2o_registration.actions import Action, Order
 from o2o_registration.desk import people
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.erasure import employees_of, erase, lift
@@ -163,6 +164,75 @@ def test_an_erasure_that_comes_between_read_and_build_is_heeded_by_the_build(pip
     assert rows_about(pipeline) == []
 
 
+def jonas(**columns: Any) -> dict[str, Any]:
+    """Somebody else, whose values nobody else has either."""
+    return quirine(
+        **{
+            "employee_id": "EMP-0999",
+            "first_name": "Jonas",
+            "last_name": "Uytterhoeven",
+            "work_email": "jonas.u@example.com",
+            "personnel_number": "PN-990055",
+            **columns,
+        }
+    )
+
+
+EVERYBODY = (
+    "Quirine Vandersmissen (EMP-0815, PN-990017, quirine.v@example.com) and JONAS Uytterhoeven (EMP-0999, PN-990055,"
+    " jonas.u@example.com) phoned about Jonassen"
+)
+NOBODY = (
+    "[personal] [personal] ([personal], [personal], [e-mail]) and [personal] [personal] ([personal], [personal],"
+    " [e-mail]) phoned about Jonassen"
+)
+
+
+def test_of_people_who_are_erased_together_none_is_left_in_the_others_reason(pipeline: Pipeline) -> None:
+    """Whether they were registered, set aside or only read; nor who is mentioned along with them."""
+    pipeline.hire(quirine())
+    pipeline.run()
+    pipeline.hire(jonas(), person(7, first_name="Wilhelmina", language_code="xx"))
+    pipeline.key = KEY
+    pipeline.read()
+    erase(pipeline.ledger, KEY, ["EMP-0815", "EMP-0999"], "anna", EVERYBODY)
+    assert set(pipeline.query("select detail from o2o.audit where event = 'erased'")) == {(NOBODY,)}
+    assert not [row for row in dump(pipeline.ledger) if "EMP-0" in row or "Jonas " in row or "Uytter" in row]
+    pipeline.run()
+    erase(pipeline.ledger, KEY, ["E404", "EMP-0815"], "anna", "as E404, and as Wilhelmina (E7) in May")
+    ((words,),) = pipeline.query("select detail from o2o.audit where event = 'erased' order by id desc limit 1")
+    assert words == "as [personal], and as [personal] ([personal]) in May"
+
+
+def test_what_is_lifted_or_exported_leaves_no_name_in_the_reason(pipeline: Pipeline) -> None:
+    """Those rows are under the pseudonym, and can never be mended."""
+    pipeline.hire(quirine(), jonas())
+    pipeline.run()
+    pipeline.key = KEY
+    collect(pipeline.ledger, KEY, ["EMP-0815", "EMP-0999"], "anna", EVERYBODY)
+    assert set(pipeline.query("select detail from o2o.audit where event = 'exported'")) == {(NOBODY,)}
+    erase(pipeline.ledger, KEY, ["EMP-0815"], "anna", "asked")
+    lift(pipeline.ledger, KEY, ["EMP-0815", "EMP-0999"], "anna", "EMP-0815 and Jonas (EMP-0999) want a bike")
+    lifted = "select detail from o2o.audit where event = 'erasure lifted'"
+    assert pipeline.query(lifted) == [("[personal] and [personal] ([personal]) want a bike",)]
+
+
+def test_an_erased_person_is_in_nobodys_decision_either(pipeline: Pipeline) -> None:
+    """Decided about by name or among all; the others' rows keep the reason without her."""
+    pipeline.hire(quirine(), jonas())
+    held(pipeline)
+    for ids in (("EMP-0815", "EMP-0999"), ()):
+        for action in (Action.APPROVE, Action.HOLD):
+            assert len(actions.carry_out(pipeline.ledger, Order(action, ids, "anna", EVERYBODY))) == 2
+    assert set(pipeline.query("select event, detail from o2o.audit")) == {
+        ("approved", f"to be sent although held: {NOBODY}"),
+        ("held", f"held by hand: {NOBODY}"),
+    }
+    assert set(pipeline.query("select detail from o2o.registration")) == {("held by hand",)}
+    erase_her(pipeline)
+    assert rows_about(pipeline) == []
+
+
 def test_an_erasure_waits_for_a_run_that_reads(pipeline: Pipeline) -> None:
     """So that no row of hers is kept that it did not see."""
     pipeline.hire(quirine())
@@ -199,8 +269,13 @@ def test_somebody_in_doubt_or_being_called_is_not_erased_and_the_message_says_wh
         erase(pipeline.ledger, KEY, ["E1"], "anna", "asked")
 
 
-def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_along(pipeline: Pipeline) -> None:
-    """Whether it is the same human being is for a person to say; a row without an id is nobody else's."""
+def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_along(
+    pipeline: Pipeline, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it is the same human being is for a person to say; a row without an id is nobody else's.
+
+    Logs, which many read, have the number alone: nobody named the other one.
+    """
     pipeline.hire(quirine())
     pipeline.run()
     pipeline.hire(person(5, work_email="Quirine.V@example.com"))
@@ -208,7 +283,13 @@ def test_another_employee_with_her_address_is_named_and_rows_without_an_id_go_al
     pipeline.run()
     pipeline.key = KEY
     assert employees_of(pipeline.ledger, KEY, "QUIRINE.V@example.com ")[:2] == ("E5", "EMP-0815")
-    assert "also held for E5" in erase_her(pipeline)
+    said = erase_her(pipeline)
+    assert "also held for others (1): 'python -m o2o_registration erase' with the same ids names them" in said
+    assert "E5" not in said
+    monkeypatch.setenv(URL, ledger_url)
+    monkeypatch.setenv(pseudonyms.KEY, KEY)
+    assert main(["erase", "EMP-0815", "--why", "who else?"]) == 0
+    assert "also held for E5: erase these, too, if that is the same person" in capsys.readouterr().out
     assert pipeline.query("select source_key from o2o.quarantine") == [("E5",)]
     assert pipeline.run().calls == 0
     assert pipeline.query("select source_key from o2o.quarantine") == [("E5",)]

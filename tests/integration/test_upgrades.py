@@ -276,6 +276,25 @@ def test_a_downgrade_is_refused_where_it_would_lose_data_and_done_where_not(
     assert (version(ledger_engine), rows_of(ledger_engine)) == ("0002", before)
 
 
+@pytest.mark.parametrize("ledger_url", [REVISIONS[-1]], indirect=True)
+def test_a_ledger_does_not_change_its_owner_by_going_back_and_forward(
+    ledger_url: str, ledger_engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0006 brought the owner, and makes a ledger from before the default client's: one that is acme's would be lost."""
+    monkeypatch.setenv(URL, ledger_url)
+    assert main(["owner", "acme"]) == 0
+    before = rows_of(ledger_engine)
+    capsys.readouterr()
+    assert main(["downgrade", "0005"]) == 2
+    assert "would lose data: table owner (client is acme): 1 rows. Nothing was changed" in capsys.readouterr().err
+    assert (version(ledger_engine), rows_of(ledger_engine)) == (REVISIONS[-1], before)
+    assert main(["owner", "default"]) == 0
+    assert main(["downgrade", "0005"]) == 0
+    ledger.upgrade(ledger_url)
+    with ledger_engine.connect() as connection:
+        assert ledger.owner(connection) == "default"
+
+
 @pytest.mark.parametrize(
     ("revision", "words"),
     [

@@ -65,3 +65,17 @@ def test_o2os_words_are_kept_without_personal_data() -> None:
 def test_looking_before_redacting_misses_nothing_that_a_pattern_would_find(text: str, name: str) -> None:
     found = re.search(re.escape(name), text, re.IGNORECASE) is not None
     assert ("[personal]" in redact(text, name)) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Al's mail, al, AL.", "[personal]'s mail, [personal], [personal]."),
+        ("also Alain, normal, Al2 and al_1", "also Alain, normal, Al2 and al_1"),
+        ("from al@example.com", "from [e-mail]"),
+        ("Zoë-Al", "[personal]-[personal]"),
+    ],
+)
+def test_a_short_name_blackens_whole_words_alone_where_a_person_wrote_the_text(text: str, kept: str) -> None:
+    """'Al' is in half of all words."""
+    assert redact(text, "Al", "ZOË", whole_words=True) == kept

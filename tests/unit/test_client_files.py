@@ -125,6 +125,19 @@ def test_settings_are_laid_over_number_by_number_and_lists_replace_lists(folder:
     assert shared.fuse.max_people == 100
 
 
+def test_times_of_a_client_must_fit_the_shared_ones_that_it_keeps(folder: Path, write: Write) -> None:
+    """Beside the defaults they would be a contradiction, and what is shared is no default."""
+    text = (folder / "settings.yaml").read_text()
+    (folder / "settings.yaml").write_text(text.replace("answer_days: 30", "answer_days: 10"))
+    write("acme.yaml", ACME + "settings: {privacy: {person_days: 20}}\n")
+    assert load_config(client="acme").settings.privacy.person_days == 20
+    clients.complain()
+    write("acme.yaml", ACME + "settings: {privacy: {person_days: 9}}\n")
+    words = r"acme\.yaml does not fit:\n  settings\.privacy: answer_days \(10\) is more than person_days \(9\)"
+    with pytest.raises(ConfigurationError, match=words):
+        load_config(client="acme")
+
+
 def test_a_query_of_its_own_replaces_the_shared_one_and_errors_name_where_it_is(write: Write) -> None:
     """Without one, the client's warehouse is read by the shared SQL."""
     query = "select * from hr.staff where employer = 17 and changed_at >= :since and changed_at < :until"

@@ -20,8 +20,33 @@ from o2o_registration.errors import ConfigurationError
         ("mapping.yaml", "  nl: NL", "  nl: NL\n  ' NL': FR", "mean the same"),
         ("mapping.yaml", "email: work_email", "email: first_name", "more than one field"),
         ("settings.yaml", "calls_per_second: 50", "calls_per_second: -1", "delivery.calls_per_second"),
+        ("settings.yaml", "calls_per_second: 50", "calls_per_second: .inf", "calls_per_second: .*finite"),
+        ("settings.yaml", "lookback_hours: 24", "lookback_hours: 2.0e+7", "lookback_hours: .*less than or equal"),
+        ("settings.yaml", "cool_down_minutes: 15", "cool_down_minutes: .inf", "cool_down_minutes: .*finite"),
+        ("settings.yaml", "answer_hours: 12", "answer_hours: 48", "answer_hours: .*less than or equal to 18"),
+        ("settings.yaml", "read_seconds: 30", "read_seconds: .nan", "read_seconds: "),
+        ("settings.yaml", "times_usual: 10", "times_usual: .inf", "times_usual: .*finite"),
         ("settings.yaml", "max_people: 500", "max_poeple: 500", "fuse.max_poeple.*no such key"),
         ("settings.yaml", "window:", "window: [", "not valid YAML"),
+        (
+            "settings.yaml",
+            "answer_days: 30",
+            "answer_days: 91",
+            r"privacy: answer_days \(91\) is more than person_days",
+        ),
+        ("settings.yaml", "person_days: 90", "person_days: 731", r"person_days \(731\) is more than pseudonym_days"),
+        (
+            "settings.yaml",
+            "quarantine_days: 90",
+            "quarantine_days: 731",
+            "quarantine_days .* is more than pseudonym_days",
+        ),
+        (
+            "settings.yaml",
+            "unfinished_days: 7",
+            "unfinished_days: 731",
+            "unfinished_days .* is more than pseudonym_days",
+        ),
         ("interested_employees.sql", ":until", "now()", "bound parameter :until"),
     ],
 )
@@ -34,6 +59,23 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
     with pytest.raises(ConfigurationError, match=message) as caught:
         load_config(folder)
     assert str(folder / file) in str(caught.value)
+
+
+def test_times_that_contradict_each_other_are_said_with_what_would_outlive_what(tmp_path: Path) -> None:
+    """All at once; equal times are none."""
+    folder = Path(shutil.copytree(config_dir(), tmp_path / "config"))
+    text = (folder / "settings.yaml").read_text()
+    text = text.replace("pseudonym_days: 730", "pseudonym_days: 30")
+    (folder / "settings.yaml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(folder)
+    assert str(caught.value).split(": ", 1)[1] == (
+        "person_days (90) is more than pseudonym_days (30): the name goes with the employee id at the latest;"
+        " quarantine_days (90) is more than pseudonym_days (30): a row set aside has the employee id, too;"
+        " lower the former or raise the latter; mend the value"
+    )
+    (folder / "settings.yaml").write_text(text.replace("_days: 90", "_days: 30"))
+    assert load_config(folder).settings.privacy.person_days == 30
 
 
 def test_the_domain_imports_no_airflow_and_light_modules_neither_pandas_nor_great_expectations() -> None:

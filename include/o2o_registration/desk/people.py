@@ -132,7 +132,7 @@ def _calls(connection: sa.Connection, employee_id: str) -> list[Event]:
 
 _SENTENCES = {
     "pending": "Will be sent to o2o by the next run.",
-    "held": "Waits until somebody approves a large batch.",
+    "held": "Waits until somebody approves ({detail}).",
     "claimed": "Is being sent to o2o right now.",
     "created": "Registered with o2o on {when} and invited by e-mail.",
     "existing": "Known to o2o since before or by {when}; nothing more will be sent.",

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from o2o_registration.clients import DEFAULT
 from o2o_registration.errors import LedgerError, driver_words
+from o2o_registration.ledger import owner
 
 Column = tuple[str, str]
 """Table and name."""
@@ -16,8 +18,8 @@ Shape = tuple[str, str | None]
 
 _FLEETING = {("delivery_state", "next_call_at"), ("owner", "server")}
 """Some milliseconds ahead of now; what the next call's connection says: nobody misses them."""
-_SAID_AGAIN = {"owner"}
-"""Older revisions know one client alone; on the way forward the ledger is the default one's until told otherwise."""
+_OWNER = "owner"
+"""Older revisions know one client alone; on the way forward the ledger is the default one's again, and no other's."""
 
 
 def foresee(connection: sa.Connection, change: Callable[[], None]) -> list[str]:
@@ -40,8 +42,10 @@ def foresee(connection: sa.Connection, change: Callable[[], None]) -> list[str]:
     lost = [
         (f"table {table}", count - left.get(table, 0))
         for table, count in rows.items()
-        if count > left.get(table, 0) and table not in _SAID_AGAIN
+        if count > left.get(table, 0) and table != _OWNER
     ]
+    if _OWNER in rows and _OWNER not in left and (client := owner(connection)) not in (None, DEFAULT):
+        lost.append((f"table {_OWNER} (client is {client})", rows[_OWNER]))
     for (table, name), shape in columns.items():
         if (table, name) in _FLEETING:
             continue

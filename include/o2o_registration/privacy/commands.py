@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, ledger: sa.Engine) -> int:
         raise ConfigurationError("Nobody is named, or nothing is held for this e-mail address.")
     if options.command == "erase":
         erased = erasure.erase(ledger, key, ids, options.who, options.why)
-        print(erased)
+        print(erased.in_full())
         return 0 if erased.done else 1
     if options.command == "lift":
         lifted = erasure.lift(ledger, key, ids, options.who, options.why)

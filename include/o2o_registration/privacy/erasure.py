@@ -9,10 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration import audit
-from o2o_registration.answers import redact
-from o2o_registration.desk.masking import PERSONAL
 from o2o_registration.errors import CannotErase, ConfigurationError
-from o2o_registration.privacy import pseudonyms
+from o2o_registration.privacy import pseudonyms, reasons
 from o2o_registration.privacy.pseudonyms import PREFIX, Pseudonyms
 from o2o_registration.privacy.retention import pseudonymise
 from o2o_registration.text import clean, email_key
@@ -27,14 +25,21 @@ class Erased:
     shared_with: tuple[str, ...]
 
     def __str__(self) -> str:
+        """For a log: of those whom nobody named, the number alone."""
+        return self._words(
+            f"others ({len(self.shared_with):,}): 'python -m o2o_registration erase' with the same ids names them"
+        )
+
+    def in_full(self) -> str:
+        """For whoever asked."""
+        return self._words(f"{', '.join(self.shared_with)}: erase these, too, if that is the same person")
+
+    def _words(self, others: str) -> str:
         parts = [f"erased {len(self.done):,} people"]
         if self.unknown:
             parts.append(f"nothing is held on {', '.join(self.unknown)}")
         if self.shared_with:
-            parts.append(
-                f"the same e-mail address is also held for {', '.join(self.shared_with)}: erase these, too, if that is"
-                " the same person"
-            )
+            parts.append(f"the same e-mail address is also held for {others}")
         return "; ".join(parts)
 
 
@@ -51,9 +56,11 @@ def erase(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], actor
         pseudonyms.exclude(connection)
         _refuse_under_way(connection, ids, keys)
         held = {one: found for one in ids if (found := _Held.of(connection, keys, one)).anything}
+        # before they are gone, and for all at once: each reason is about all of them
+        words = reasons.redacted(connection, why, ids)
         for one, found in held.items():
             _erase_one(connection, keys, one, found)
-            _audit(connection, keys.person(one), "erased", redact(why, one, *found.values), actor)
+            _audit(connection, keys.person(one), "erased", words, actor)
         others = _shared(connection, sorted({mail for found in held.values() for mail in found.emails}))
     return Erased(tuple(held), tuple(one for one in ids if one not in held), others)
 
@@ -65,6 +72,7 @@ def lift(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], actor:
     lifted = []
     with ledger.begin() as connection:
         pseudonyms.exclude(connection)
+        words = reasons.redacted(connection, why, ids)
         for one in ids:
             done = connection.execute(
                 sa.text("""
@@ -75,7 +83,7 @@ def lift(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], actor:
                 {"person": keys.person(one)},
             )
             if done.rowcount:
-                _audit(connection, keys.person(one), "erasure lifted", redact(why, one), actor)
+                _audit(connection, keys.person(one), "erasure lifted", words, actor)
                 lifted.append(one)
     return tuple(lifted)
 
@@ -122,11 +130,10 @@ def _refuse_under_way(connection: sa.Connection, ids: list[str], keys: Pseudonym
 
 @dataclass(frozen=True)
 class _Held:
-    """What the ledger holds on one person: whether there is a registration, addresses (keyed), personal values."""
+    """What the ledger holds on one person: whether there is a registration, addresses (keyed), anything at all."""
 
     registered: bool
     emails: frozenset[str]
-    values: frozenset[str]
     anything: bool
 
     @classmethod
@@ -135,22 +142,18 @@ class _Held:
         return cls(
             registered=any(row.registered for row in rows),
             emails=frozenset(row.email_key for row in rows if row.email_key),
-            values=frozenset(
-                str(value) for row in rows for name, value in (row.details or {}).items() if value and name in PERSONAL
-            ),
             anything=bool(rows),
         )
 
 
 _HELD = """
-    select true as registered, email_key, payload -> 'user' as details
-    from o2o.registration where employee_id in (:id, :person)
+    select true as registered, email_key from o2o.registration where employee_id in (:id, :person)
     union all
-    select false, email_key, "row" from o2o.quarantine where source_key = :id or employee_id = :id
+    select false, email_key from o2o.quarantine where source_key = :id or employee_id = :id
     union all
-    select false, email_key, null from o2o.candidate where source_key = :id
+    select false, email_key from o2o.candidate where source_key = :id
     union all
-    select false, null, null where exists (select from o2o.audit where employee_id = :id)
+    select false, null where exists (select from o2o.audit where employee_id = :id)
 """
 
 
@@ -209,11 +212,11 @@ def _shared(connection: sa.Connection, emails: list[str]) -> tuple[str, ...]:
     return tuple(rows)
 
 
-def _audit(connection: sa.Connection, person: str, event: str, why: str, actor: str) -> None:
+def _audit(connection: sa.Connection, person: str, event: str, words: str, actor: str) -> None:
     assert person.startswith(PREFIX)
     connection.execute(
         sa.text("""
-            insert into o2o.audit (employee_id, event, detail, actor) values (:person, :event, :why, :actor)
+            insert into o2o.audit (employee_id, event, detail, actor) values (:person, :event, :words, :actor)
         """),
-        {"person": person, "event": event, "why": why, "actor": actor},
+        {"person": person, "event": event, "words": words, "actor": actor},
     )

@@ -12,10 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration.answers import redact
 from o2o_registration.desk import people
 from o2o_registration.errors import ConfigurationError
-from o2o_registration.privacy import pseudonyms
+from o2o_registration.privacy import pseudonyms, reasons
 
 # each row that is about somebody, by id or by pseudonym
 _TABLES = {
@@ -33,6 +32,8 @@ _UNKNOWN = {True: "Neither registered nor set aside; what was done is below.", F
 def collect(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], actor: str, why: str) -> dict[str, Any]:
     """Per employee id: a sentence, what happened in words, and every row of every table. Ready for JSON."""
     keys = pseudonyms.adopt(ledger, key)
+    with ledger.connect() as connection:
+        words = reasons.redacted(connection, why, employee_ids)
     found = []
     for one in employee_ids:
         known = people.person(ledger, one) or people.person(ledger, keys.person(one))
@@ -51,9 +52,9 @@ def collect(ledger: sa.Engine, key: str | None, employee_ids: Sequence[str], act
                 connection.execute(
                     sa.text("""
                         insert into o2o.audit (employee_id, event, detail, actor)
-                        values (:person, 'exported', :why, :actor)
+                        values (:person, 'exported', :words, :actor)
                     """),
-                    {"person": keys.person(one), "why": redact(why, one), "actor": actor},
+                    {"person": keys.person(one), "words": words, "actor": actor},
                 )
         found.append(
             {

@@ -26,6 +26,7 @@ PREFIX = "pseudonym:"
 MIN_KEY = 32
 WAIT_SECONDS = 900
 """How long to wait for a run that is reading or checking, a million rows at most."""
+CHUNK_ROWS = 20_000
 PAUSE_SECONDS = 0.1
 WHERE = (
     "it is the password of the Airflow connection 'o2o_privacy', and on the command line the environment"
@@ -176,9 +177,10 @@ def _convert(connection: sa.Connection, pseudonyms: Pseudonyms, table: str, key_
     )
     rows = connection.execute(
         sa.text(f"select {keys}, fingerprint, email_key{', source_key' if named else ''} from o2o.{table}"),  # noqa: S608
-        execution_options={"yield_per": 20_000},
+        execution_options={"yield_per": CHUNK_ROWS},
     )
-    for chunk in rows.partitions():
+    # without a size it would fetch the whole table at once, whatever yield_per says
+    for chunk in rows.partitions(CHUNK_ROWS):
         with copying(connection, "copy converted from stdin") as copy:
             for row in chunk:
                 copy.write_row(_converted(pseudonyms, row, len(key_columns), named))
