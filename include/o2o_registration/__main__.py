@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None, who: str | None = None) -> int:
     return 2
 
 
-def _parser(who: str) -> argparse.ArgumentParser:
+def _parser(who: str = "") -> argparse.ArgumentParser:
     decider = argparse.ArgumentParser(add_help=False)
     known = f" ({who})" if who else ""
     decider.add_argument("--who", default=who, required=not who, help=f"who decided{known}, kept in the audit")
