@@ -20,10 +20,11 @@ from o2o_registration.config import Config, load_config
 from o2o_registration.errors import WarehouseError
 
 from tests.integration.conftest import COLUMNS, Pipeline, person
+from tests.integration.mariadb import needs_mariadb, server
 
 MANUAL = (Path(__file__).resolve().parents[2] / "docs" / "warehouses.md").read_text()
 MYSQL = os.environ.get("O2O_TEST_MYSQL_URL")
-"""As in mysql+pymysql://root@127.0.0.1:3306, of a server whose database `hr` may be dropped."""
+"""As in mysql+pymysql://root@127.0.0.1:3306, of a server whose database `hr` may be dropped; else one of our own."""
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = {1: "Zoë", 2: "李小龍", 3: "Ðorđe", 4: "Ægir 🚲", 5: "O'Brien", 6: 'Anna "An" % :since'}
 
@@ -49,7 +50,11 @@ KINDS = {
     "sqlite": Kind("SQLite", "text", table="employee"),
     "mysql": Kind("MySQL and MariaDB", "datetime(6)"),
 }
-HERE = [name for name in KINDS if name != "mysql" or MYSQL]
+
+
+def where_it_is(*cases: tuple[Any, ...]) -> list[Any]:
+    """Cases that begin with a kind; without its server they are skipped, and say so."""
+    return [pytest.param(*one, marks=needs_mariadb if one[0] == "mysql" and not MYSQL else ()) for one in cases]
 
 
 @dataclass
@@ -107,13 +112,23 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return o2o_connections
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=where_it_is(*((one,) for one in KINDS)))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[sa.URL]:
+    if MYSQL:
+        yield sa.make_url(MYSQL)
+        return
+    with server() as url:
+        yield url
+
+
 @pytest.fixture
 def elsewhere(
+    request: pytest.FixtureRequest,
     name: str,
     plugin: Any,
     ledger_engine: sa.Engine,
@@ -125,7 +140,7 @@ def elsewhere(
     """An empty HR table, and the engine that a task would get."""
     file = tmp_path / "hr of ëlsewhere"
     if name == "mysql":
-        url = sa.make_url(str(MYSQL))
+        url = request.getfixturevalue("mysql")
         with sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect() as connection:
             connection.exec_driver_sql("drop database if exists hr")
             connection.exec_driver_sql("create database hr character set utf8mb4")
@@ -192,7 +207,7 @@ NOTATIONS: list[tuple[str, str, Callable[[datetime], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "kept_as", "keep"), [one for one in NOTATIONS if one[0] in HERE], indirect=["name"])
+@pytest.mark.parametrize(("name", "kept_as", "keep"), where_it_is(*NOTATIONS), indirect=["name"])
 def test_windows_touch_and_do_not_overlap_however_an_instant_is_kept(
     elsewhere: Elsewhere, kept_as: str, keep: Callable[[datetime], Any]
 ) -> None:
@@ -236,12 +251,11 @@ def dates_of_change() -> Iterator[tuple[str, str, Any, str]]:
     rows = re.findall(r"^\| ([^|]*) \| `([^|]*)` \| `?([^`|]*)`? \|$", MANUAL.split("## Dates of change")[1], re.M)
     expressions = {warehouse: (epoch, local) for warehouse, epoch, local in rows}
     for name, warehouse in (("duckdb", "DuckDB"), ("sqlite", "SQLite"), ("mysql", "MySQL, MariaDB")):
-        if name in HERE:
-            yield name, "bigint", int(NOON.timestamp()), expressions[warehouse][0]
+        yield name, "bigint", int(NOON.timestamp()), expressions[warehouse][0]
     yield "duckdb", "timestamp", datetime(2026, 3, 1, 13), expressions["DuckDB"][1]
 
 
-@pytest.mark.parametrize(("name", "kept_as", "kept", "expression"), list(dates_of_change()), indirect=["name"])
+@pytest.mark.parametrize(("name", "kept_as", "kept", "expression"), where_it_is(*dates_of_change()), indirect=["name"])
 def test_numbers_and_local_times_become_instants_by_the_manuals_expressions(
     elsewhere: Elsewhere, kept_as: str, kept: Any, expression: str
 ) -> None:
@@ -258,7 +272,7 @@ def test_numbers_and_local_times_become_instants_by_the_manuals_expressions(
 BITS = [("sqlite", "blob"), ("mysql", "bit(1)")]
 
 
-@pytest.mark.parametrize(("name", "bit"), [one for one in BITS if one[0] in HERE], indirect=["name"])
+@pytest.mark.parametrize(("name", "bit"), where_it_is(*BITS), indirect=["name"])
 def test_an_interest_kept_as_a_bit_is_understood(elsewhere: Elsewhere, bit: str) -> None:
     """MySQL's driver gives bytes for it."""
     elsewhere.hr(f"alter table {elsewhere.kind.table} drop column bike_interest")
