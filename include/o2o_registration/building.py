@@ -206,22 +206,24 @@ def _forget_quarantine(connection: sa.Connection) -> None:
     connection.execute(sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)"))
 
 
-def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int:
+def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> None:
     """Copy a run's failed candidates to `quarantine`, in place of what was known of the same employees.
 
-    `rules` None: the whole batch was stopped, so the rows are looked at again by every run.
+    `rules` None: the verdict is not final, since the whole batch was stopped. The rows are looked at again by every
+    run that reads them, and take nobody's place: what was set aside before may be older than any window.
     """
-    connection.execute(
-        sa.text("""
-            delete from o2o.quarantine q
-            using o2o.candidate c
-            where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
-              and (q.run_id <> :run_id or q.fingerprint = c.fingerprint)
-        """),
-        {"run_id": run_id},
-    )
+    if rules is not None:
+        connection.execute(
+            sa.text("""
+                delete from o2o.quarantine q
+                using o2o.candidate c
+                where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
+                  and (q.run_id <> :run_id or q.fingerprint = c.fingerprint)
+            """),
+            {"run_id": run_id},
+        )
     fields = ", ".join(f"'{name}', {name}" for name in (*SOURCE_FIELDS, "changed_at"))
-    return connection.execute(
+    connection.execute(
         sa.text(f"""
             insert into o2o.quarantine
                 (source_key, fingerprint, employee_id, email_key, row, reasons, rules, run_id)
@@ -230,6 +232,9 @@ def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int
                    reasons, :rules, run_id
             from o2o.candidate
             where run_id = :run_id and reasons is not null
+            on conflict (source_key, fingerprint) do update
+            set row = excluded.row, reasons = excluded.reasons, rules = excluded.rules, run_id = excluded.run_id
+            where quarantine.rules is null
         """),  # noqa: S608 - the fields are constants
         {"run_id": run_id, "rules": rules},
-    ).rowcount
+    )

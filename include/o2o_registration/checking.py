@@ -53,9 +53,9 @@ def check(
         if result is None:
             return Checked(0, 0, {}, (), None)
         reasons = _reasons(connection, run_id)
-        bad = _bad(connection, run_id)
+        bad, new, new_bad = _count(connection, run_id)
         share = config.settings.quality.max_bad_share if max_bad_share is None else max_bad_share
-        stopped = result.rows >= config.settings.quality.min_rows and bad > share * result.rows
+        stopped = new >= config.settings.quality.min_rows and new_bad > share * new
         quarantine(connection, run_id, None if stopped else config.mapping.fingerprint)
         _set_aside_outdated(connection, run_id)
         connection.execute(
@@ -66,7 +66,7 @@ def check(
         )
     docs = _write_docs(docs_folder, run_id, result)
     if stopped:
-        raise TooManyBadRows(result.rows, bad, share, reasons)
+        raise TooManyBadRows(new, new_bad, share, reasons)
     warnings = tuple(finding.words for finding in result.findings)
     return Checked(result.rows, bad, reasons, warnings, docs)
 
@@ -185,14 +185,25 @@ def _reasons(connection: sa.Connection, run_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _bad(connection: sa.Connection, run_id: str) -> int:
-    return (
-        connection.scalar(
-            sa.text("select count(*) from o2o.candidate where run_id = :run_id and reasons is not null"),
-            {"run_id": run_id},
-        )
-        or 0
-    )
+def _count(connection: sa.Connection, run_id: str) -> tuple[int, int, int]:
+    """Bad rows; and of the rows that nobody judged before, all and the bad ones.
+
+    Rows that were set aside before and are looked at again say nothing about this batch: it would be stopped for
+    what an earlier one was let pass with.
+    """
+    row = connection.execute(
+        sa.text("""
+            select count(reasons), count(*) filter (where new), count(reasons) filter (where new)
+            from (
+                select c.reasons, not exists (
+                    select from o2o.quarantine q
+                    where q.source_key = c.source_key and q.fingerprint = c.fingerprint and q.rules is not null) as new
+                from o2o.candidate c where c.run_id = :run_id
+            ) c
+        """),
+        {"run_id": run_id},
+    ).one()
+    return row[0], row[1], row[2]
 
 
 def _set_aside_outdated(connection: sa.Connection, run_id: str) -> None:

@@ -20,11 +20,12 @@ def park(connection: sa.Connection, mapping: Mapping, run_id: str) -> None:
     Should o2o refuse the person in the end, the new row is what is sent next, and by then it may be older than
     any window.
     """
+    # what is no verdict, or none that counted, goes with the row that HR has replaced
     connection.execute(
         sa.text(f"""
             delete from o2o.quarantine q
             using incoming i
-            where {_PARKED} and q.source_key = i.source_key and not exists (
+            where ({_PARKED} or q.rules is null) and q.source_key = i.source_key and not exists (
                 select from incoming same where same.source_key = q.source_key and same.fingerprint = q.fingerprint)
         """)  # noqa: S608 - constants of this module
     )

@@ -93,9 +93,7 @@ def test_a_mended_mapping_brings_quarantined_people_back(pipeline: Pipeline) -> 
     """HR need not touch the row when the mistake was ours."""
     pipeline.hire(person(1, company_code="HOOLI", changed_at=datetime.now(UTC) - timedelta(days=9)))
     assert pipeline.run().quarantined == 1
-    plans = {**pipeline.config.mapping.bike_plans, "hooli": "ACME-2026"}
-    mended = type(pipeline.config.mapping).model_validate({**pipeline.config.mapping.model_dump(), "bike_plans": plans})
-    pipeline.config = type(pipeline.config)(pipeline.config.settings, mended, pipeline.config.extract_sql)
+    pipeline.plans(hooli="ACME-2026")
     assert pipeline.run().created == 1
 
 

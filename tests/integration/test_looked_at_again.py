@@ -1,0 +1,65 @@
+"""Rows that were set aside come back when there is reason to, and a step that is repeated judges them anew."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from o2o_registration import errors
+
+from tests.integration.conftest import Pipeline, person
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=40)
+
+
+@pytest.mark.parametrize("changed_at", [LONG_AGO, LONG_AGO + timedelta(days=40, minutes=-5)])
+def test_rows_set_aside_before_do_not_stop_the_run_that_looks_at_them_again(
+    pipeline: Pipeline, changed_at: datetime
+) -> None:
+    """Each company's people are registered once the mapping knows it, whichever comes first, in a window or not."""
+    pipeline.settings("quality", max_bad_share=1.0)
+    people = (person(n, company_code="HOOLI" if n < 5 else "PIED", changed_at=changed_at) for n in range(30))
+    pipeline.hire(*people)
+    assert pipeline.run().quarantined == 30
+    pipeline.settings("quality", max_bad_share=0.25)
+    pipeline.hire(person(900))
+    pipeline.plans(hooli="ACME-2026")
+    summary = pipeline.run()
+    assert (summary.created, summary.quarantined) == (6, 25)
+    assert pipeline.run().calls == 0
+    pipeline.plans(pied="ACME-2026")
+    assert pipeline.run().created == 25
+
+
+def test_a_batch_that_is_stopped_loses_none_of_the_rows_that_it_looked_at_again(pipeline: Pipeline) -> None:
+    """They are older than any window: HR will not give them a second time."""
+    pipeline.settings("quality", max_bad_share=1.0)
+    pipeline.hire(*(person(n, company_code="HOOLI" if n < 5 else "PIED", changed_at=LONG_AGO) for n in range(30)))
+    pipeline.run()
+    pipeline.settings("quality", max_bad_share=0.25)
+    pipeline.hire(*(person(100 + n, language_code="xx") for n in range(20)))
+    pipeline.plans(hooli="ACME-2026")
+    with pytest.raises(errors.TooManyBadRows, match="20 of 20 rows"):
+        pipeline.run()
+    for n in range(20):
+        pipeline.mend(f"E{100 + n}", language_code="nl")
+    pipeline.plans(pied="ACME-2026")
+    assert pipeline.run().created == 50
+
+
+def test_what_a_stopped_batch_said_of_somebody_is_forgotten_when_hr_takes_it_back(pipeline: Pipeline) -> None:
+    """A broken export; after it the row is again the one that was set aside before, and no other."""
+    pipeline.hire(person(1, work_email="nope"))
+    pipeline.run()
+    pipeline.hire(*(person(n) for n in range(2, 21)))
+    with pipeline.warehouse.begin() as connection:
+        connection.execute(sa.text("update hr.employee set last_name = ''"))
+    with pytest.raises(errors.TooManyBadRows, match="20 of 20 rows"):
+        pipeline.run()
+    assert pipeline.query("select count(*) from o2o.quarantine where source_key = 'E1'") == [(2,)]
+    with pipeline.warehouse.begin() as connection:
+        connection.execute(sa.text("update hr.employee set last_name = 'Janssens'"))
+    assert pipeline.run().created == 19
+    ((reasons,),) = pipeline.query("select reasons from o2o.quarantine")
+    assert [reason["code"] for reason in reasons] == ["email_invalid"]
