@@ -283,8 +283,11 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
                   select from o2o.quarantine q
                   where q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
                     and not :named and not i.recheck
-                    -- the fingerprint does not tell whether the person is interested
-                    and (q.reasons @> '[{{"code": "interest_unclear"}}]') = (i.interested is null))
+                    -- the fingerprint tells neither whether the person is interested nor when the row changed
+                    and (q.reasons @> '[{{"code": "interest_unclear"}}]') = (i.interested is null)
+                    and not (q.reasons @> '[{{"code": "changed_at_missing"}}]' and i.changed_at is not null)
+                    and not (q.reasons @> '[{{"code": "changed_at_in_future"}}]'
+                             and i.changed_at is distinct from cast(q.row ->> 'changed_at' as timestamptz)))
         """),  # noqa: S608 - the columns are constants of this module
         {"run_id": run.run_id, "rules": mapping.fingerprint, "named": bool(run.employee_ids)},
     ).rowcount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,3 +64,19 @@ def test_what_a_stopped_batch_said_of_somebody_is_forgotten_when_hr_takes_it_bac
     assert pipeline.run().created == 19
     ((reasons,),) = pipeline.query("select reasons from o2o.quarantine")
     assert [reason["code"] for reason in reasons] == ["email_invalid"]
+
+
+@pytest.mark.parametrize("wrong", [None, datetime.now(UTC) + timedelta(days=9)])
+def test_a_date_of_change_that_hr_fills_in_or_corrects_brings_its_row_back(
+    pipeline: Pipeline, wrong: datetime | None
+) -> None:
+    """The date is no part of the fingerprint, which is therefore the same as that of the row that was set aside."""
+    everything = "where changed_at is not null or (changed_at >= :since"
+    sql = pipeline.config.extract_sql.replace("where (changed_at >= :since", everything)
+    pipeline.config = replace(pipeline.config, extract_sql=sql)
+    pipeline.hire(person(1, changed_at=wrong))
+    assert pipeline.run().quarantined == 1
+    assert pipeline.run().known == 1
+    pipeline.mend("E1", bike_interest=True)
+    assert pipeline.run().created == 1
+    assert pipeline.query("select * from o2o.quarantine") == []
