@@ -49,6 +49,7 @@ def check(
     """Check a run's candidates and quarantine the bad ones, with every reason. Raises TooManyBadRows."""
     with ledger.begin() as connection:
         pseudonyms.share(connection)
+        _forget_verdicts(connection, run_id)
         result = _verdicts(connection, config, run_id)
         if result is None:
             return Checked(0, 0, {}, (), None)
@@ -69,6 +70,18 @@ def check(
         raise TooManyBadRows(new, new_bad, share, reasons)
     warnings = tuple(finding.words for finding in result.findings)
     return Checked(result.rows, bad, reasons, warnings, docs)
+
+
+def _forget_verdicts(connection: sa.Connection, run_id: str) -> None:
+    """Of an earlier try of this task, or of the build; only what the extract said of a row is no verdict."""
+    connection.execute(
+        sa.text("""
+            update o2o.candidate
+            set reasons = nullif(jsonb_path_query_array(reasons, '$[*] ? (@.code == "interest_unclear")'), '[]')
+            where run_id = :run_id and reasons is not null
+        """),
+        {"run_id": run_id},
+    )
 
 
 def _verdicts(connection: sa.Connection, config: Config, run_id: str) -> QualityResult | None:
@@ -92,8 +105,7 @@ def _verdicts(connection: sa.Connection, config: Config, run_id: str) -> Quality
     connection.execute(
         sa.text("""
             update o2o.candidate c
-            set reasons = coalesce(
-                jsonb_path_query_array(c.reasons, '$[*] ? (@.code == "interest_unclear")'), '[]') || v.reasons
+            set reasons = coalesce(c.reasons, '[]') || v.reasons
             from verdict v where c.run_id = :run_id and c.row_no = v.row_no
         """),
         {"run_id": run_id},
@@ -189,11 +201,13 @@ def _count(connection: sa.Connection, run_id: str) -> tuple[int, int, int]:
     """Bad rows; and of the rows that nobody judged before, all and the bad ones.
 
     Rows that were set aside before and are looked at again say nothing about this batch: it would be stopped for
-    what an earlier one was let pass with.
+    what an earlier one was let pass with. Those that this run has built already, before this task was cleared, do.
     """
     row = connection.execute(
         sa.text("""
-            select count(reasons), count(*) filter (where new), count(reasons) filter (where new)
+            select count(reasons),
+                   count(*) filter (where new) + (select registered from o2o.run_summary where run_id = :run_id),
+                   count(reasons) filter (where new)
             from (
                 select c.reasons, not exists (
                     select from o2o.quarantine q

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import errors
+from o2o_registration import audit, building, checking, errors
 
 from tests.integration.conftest import Pipeline, person
 
@@ -80,3 +80,33 @@ def test_a_date_of_change_that_hr_fills_in_or_corrects_brings_its_row_back(
     pipeline.mend("E1", bike_interest=True)
     assert pipeline.run().created == 1
     assert pipeline.query("select * from o2o.quarantine") == []
+
+
+def test_a_check_that_is_repeated_after_the_build_counts_what_was_built(pipeline: Pipeline) -> None:
+    """A later task failed, and the engineer clears from check_quality on: the bad rows alone are no batch."""
+    pipeline.hire(*(person(n, work_email="nope" if n < 30 else f"e{n}@example.com") for n in range(200)))
+    run = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    building.build(pipeline.ledger, pipeline.config, run.run_id)
+    # another run has replaced what was set aside
+    with pipeline.ledger.begin() as connection:
+        connection.execute(sa.text("delete from o2o.quarantine"))
+    assert checking.check(pipeline.ledger, pipeline.config, run.run_id).bad == 30
+    assert building.build(pipeline.ledger, pipeline.config, run.run_id).registered == 0
+    summary = audit.settle(pipeline.ledger, run.run_id)
+    assert (summary.extracted, summary.quarantined, summary.registered) == (200, 30, 170)
+    assert pipeline.run().created == 170
+
+
+def test_a_check_that_is_repeated_with_a_mended_mapping_lets_the_rows_pass(pipeline: Pipeline) -> None:
+    """What the first one said of them is no longer held against them."""
+    pipeline.hire(*(person(n, company_code="HOOLI" if n < 15 else "PIED") for n in range(20)), person(20))
+    run = pipeline.read()
+    with pytest.raises(errors.TooManyBadRows, match="20 of 21 rows"):
+        checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    pipeline.plans(hooli="ACME-2026")
+    again = checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    assert (again.bad, again.reasons) == (5, {"company_unknown": 5})
+    assert building.build(pipeline.ledger, pipeline.config, run.run_id).registered == 16
+    audit.settle(pipeline.ledger, run.run_id)
+    assert pipeline.query("select count(*) from o2o.quarantine") == [(5,)]
