@@ -59,7 +59,6 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False,
         if dry_run:
             transaction.rollback()
         else:
-            _forget_quarantine(connection)
             _settle_candidates(connection, run_id, result)
             if registered > MANY:
                 # autovacuum comes within a minute, and until then each claim might sort them all
@@ -174,36 +173,48 @@ def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) ->
 
 
 def _upsert(connection: sa.Connection, run_id: str) -> int:
-    return connection.execute(
-        sa.text("""
-            insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
-            select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
-            on conflict (employee_id) do update set
-                -- who was held stays so until a person says otherwise; held_by this run makes it ask again
-                status = case when registration.status = 'held' then 'held' else 'pending' end,
-                held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
-                email_key = excluded.email_key, payload = excluded.payload,
-                fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
-                failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
-                detail = case when registration.status = 'held' then registration.detail end
-            -- what another run did to this person since we read the warehouse is newer than what we read
-            where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
-              and (registration.status in ('rejected', 'withdrawn')
-                   or registration.status in ('pending', 'held') and registration.resends = 0
-                      and registration.fingerprint <> excluded.fingerprint)
-        """),
+    """Returns rows. Whoever becomes a registration leaves the quarantine with it: an earlier delete would lose the
+    person in a crash between the two. Of the others only the row that passed leaves: what another run set aside since
+    is newer than what this one read.
+    """
+    registered: int = connection.execute(
+        sa.text(f"""
+            with upserted as ({_UPSERT}), forgotten as (
+                delete from o2o.quarantine q using built b
+                where q.source_key = b.employee_id
+                  and (b.employee_id in (select employee_id from upserted)
+                       or q.fingerprint = b.fingerprint and not q.reasons @> '[{{"code": "answer_awaited"}}]')
+            )
+            select count(*) from upserted
+        """),  # noqa: S608 - constants
         {"run_id": run_id},
-    ).rowcount
+    ).scalar_one()
+    return registered
+
+
+_UPSERT = """
+    insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
+    select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
+    on conflict (employee_id) do update set
+        -- who was held stays so until a person says otherwise; held_by this run makes it ask again
+        status = case when registration.status = 'held' then 'held' else 'pending' end,
+        held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
+        email_key = excluded.email_key, payload = excluded.payload,
+        fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
+        failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
+        detail = case when registration.status = 'held' then registration.detail end
+    -- what another run did to this person since we read the warehouse is newer than what we read
+    where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
+      and (registration.status in ('rejected', 'withdrawn')
+           or registration.status in ('pending', 'held') and registration.resends = 0
+              and registration.fingerprint <> excluded.fingerprint)
+    returning employee_id
+"""
 
 
 def _shown(connection: sa.Connection) -> tuple[str, ...]:
     ids: Any = connection.scalars(sa.text("select employee_id from built order by employee_id limit :n"), {"n": SHOWN})
     return tuple(ids)
-
-
-def _forget_quarantine(connection: sa.Connection) -> None:
-    """Only here, with the registration: an earlier delete would lose the person in a crash between the two."""
-    connection.execute(sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)"))
 
 
 def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> None:

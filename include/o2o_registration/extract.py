@@ -276,7 +276,7 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
                   select from o2o.registration r
                   where r.employee_id = i.source_key
                     and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
-                         or r.status = 'pending' and r.resends > 0
+                         or r.status in ('pending', 'held') and r.resends > 0
                          or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
                          or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named))
               and not exists (

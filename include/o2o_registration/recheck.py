@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from o2o_registration.config import SOURCE_FIELDS, Mapping
 from o2o_registration.window import Run
 
-_UNDER_WAY = "(r.status in ('claimed', 'in_doubt') or r.status = 'pending' and r.resends > 0)"
+_UNDER_WAY = "(r.status in ('claimed', 'in_doubt') or r.status in ('pending', 'held') and r.resends > 0)"
 _PARKED = """q.reasons @> '[{"code": "answer_awaited"}]'"""
 _AWAITED = [{"code": "answer_awaited", "words": "HR changed the row while a call for this person awaits its answer."}]
 

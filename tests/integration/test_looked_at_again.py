@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import audit, building, checking, errors
+from o2o_registration import actions, audit, building, checking, errors
+from o2o_registration.actions import Action, Order
 
 from tests.integration.conftest import Pipeline, person
 
@@ -110,3 +111,51 @@ def test_a_check_that_is_repeated_with_a_mended_mapping_lets_the_rows_pass(pipel
     assert building.build(pipeline.ledger, pipeline.config, run.run_id).registered == 16
     audit.settle(pipeline.ledger, run.run_id)
     assert pipeline.query("select count(*) from o2o.quarantine") == [(5,)]
+
+
+def test_a_row_mended_while_its_repeated_call_is_held_is_what_is_sent_after_a_refusal(pipeline: Pipeline) -> None:
+    """The call may have been made: the new row waits for the answer, although by then it is older than any window."""
+    pipeline.simulator.add_fault("hang", seconds=5, next=1)
+    pipeline.hire(person(1, work_email="typo@example.com"))
+    assert pipeline.run().in_doubt == 1
+    actions.carry_out(pipeline.ledger, Order(Action.RELEASE, ("E1",), "anna", "not there"))
+    actions.carry_out(pipeline.ledger, Order(Action.HOLD, (), "anna", "stop"))
+    pipeline.mend("E1", work_email="right@example.com")
+    assert pipeline.run().known == 1
+    assert pipeline.run().known == 1
+    actions.carry_out(pipeline.ledger, Order(Action.APPROVE, (), "anna", "go on"))
+    with pipeline.warehouse.begin() as connection:
+        connection.execute(sa.text("update hr.employee set changed_at = now() - interval '9 days'"))
+    pipeline.simulator.add_fault("status", status=422, next=1)
+    assert pipeline.run().rejected == 1
+    assert pipeline.run().created == 1
+    assert pipeline.query("select payload #>> '{user,Email}' from o2o.registration") == [("right@example.com",)]
+
+
+def test_a_slow_build_leaves_alone_what_another_run_has_set_aside_since(pipeline: Pipeline) -> None:
+    """Its own row is stale; the one that waits for the answer is HR's newest."""
+    pipeline.hire(person(1))
+    slow = pipeline.read()
+    checking.check(pipeline.ledger, pipeline.config, slow.run_id)
+    pipeline.simulator.add_fault("hang", seconds=5, next=1)
+    pipeline.run()
+    pipeline.mend("E1", last_name="Peeters")
+    pipeline.run()
+    assert pipeline.statuses() == {"E1": "in_doubt"}
+    waiting = pipeline.query("select fingerprint, reasons -> 0 ->> 'code' from o2o.quarantine")
+    assert [code for _, code in waiting] == ["answer_awaited"]
+    assert building.build(pipeline.ledger, pipeline.config, slow.run_id).known == 1
+    assert pipeline.query("select fingerprint, reasons -> 0 ->> 'code' from o2o.quarantine") == waiting
+
+
+def test_a_row_that_passes_at_last_leaves_the_quarantine_although_another_run_was_first(pipeline: Pipeline) -> None:
+    """Its worker had yesterday's mapping until the task was cleared."""
+    pipeline.hire(*(person(n, company_code="HOOLI") for n in range(20)))
+    slow, yesterdays = pipeline.read(), pipeline.config
+    pipeline.plans(hooli="ACME-2026")
+    assert pipeline.run().created == 20
+    with pytest.raises(errors.TooManyBadRows):
+        checking.check(pipeline.ledger, yesterdays, slow.run_id)
+    assert checking.check(pipeline.ledger, pipeline.config, slow.run_id).bad == 0
+    assert building.build(pipeline.ledger, pipeline.config, slow.run_id).known == 20
+    assert pipeline.query("select * from o2o.quarantine") == []
