@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import dialects, recheck, window
+from o2o_registration import dialects, newest, recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.ledger.copying import copying
@@ -76,7 +76,7 @@ def extract(
         connection.execute(sa.text("analyze incoming"))
         if keys:
             _recognise_forgotten(connection, run)
-        _heed_the_newer_word(connection)
+        newest.choose(connection, run)
         recheck.park(connection, config.mapping, run.run_id)
         recheck.stage(connection, config.mapping, run, read)
         candidates = _keep_unknown(connection, config.mapping, run)
@@ -99,7 +99,7 @@ _INCOMING = """
         row_no bigint, employee_id text, personnel_number text, first_name text, last_name text, email text,
         language text, contract_type text, company text, changed_at timestamptz, interested boolean,
         fingerprint text, email_key text, source_key text, reasons jsonb, recheck boolean default false,
-        pseudonym text, forgotten boolean default false
+        pseudonym text, forgotten boolean default false, outdated boolean default false
     ) on commit drop
 """
 _COPY = """
@@ -238,21 +238,8 @@ def _recognise_forgotten(connection: sa.Connection, run: window.Run) -> None:
     )
 
 
-def _heed_the_newer_word(connection: sa.Connection) -> None:
-    """Where HR keeps each change as a row of its own, a no goes before the yes that is not newer."""
-    connection.execute(
-        sa.text("""
-            update incoming i set interested = false
-            from (select source_key, max(coalesce(changed_at, 'infinity')) as at
-                  from incoming where interested is false group by source_key) no
-            where i.source_key = no.source_key and i.interested is not false
-              and coalesce(i.changed_at, '-infinity') <= no.at
-        """)
-    )
-
-
 def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) -> int:
-    """Move what is neither known nor a repetition within the batch from `incoming` to `candidate`."""
+    """Move what is neither known, outdated nor a repetition within the batch from `incoming` to `candidate`."""
     # HR still has these rows; another row of the same person that fails must not take their place in quarantine
     connection.execute(
         sa.text("""
@@ -267,9 +254,12 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
             insert into o2o.candidate (run_id, row_no, {columns})
             select :run_id, row_no, {columns}
             from (
-                select i.*, row_number() over (partition by source_key, fingerprint order by row_no) as copy
+                -- of repetitions the one whose date can be believed
+                select i.*, row_number() over (
+                    partition by source_key, fingerprint
+                    order by changed_at is null or changed_at > :latest, changed_at desc, row_no) as copy
                 from incoming i
-                where interested is not false
+                where interested is not false and not outdated
             ) i
             where copy = 1 and not forgotten
               and not exists (
@@ -289,7 +279,12 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
                     and not (q.reasons @> '[{{"code": "changed_at_in_future"}}]'
                              and i.changed_at is distinct from cast(q.row ->> 'changed_at' as timestamptz)))
         """),  # noqa: S608 - the columns are constants of this module
-        {"run_id": run.run_id, "rules": mapping.fingerprint, "named": bool(run.employee_ids)},
+        {
+            "run_id": run.run_id,
+            "rules": mapping.fingerprint,
+            "named": bool(run.employee_ids),
+            "latest": newest.latest(run),
+        },
     ).rowcount
 
 
