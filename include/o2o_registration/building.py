@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from o2o_registration import candidates
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import ConfigurationError
-from o2o_registration.ledger import LOCK_SECONDS
+from o2o_registration.ledger import patiently
 from o2o_registration.ledger.copying import copying
 from o2o_registration.payloads import Payload, build_payload
 from o2o_registration.privacy import pseudonyms
@@ -46,10 +47,9 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False,
     """
     with ledger.connect() as connection, connection.begin() as transaction:
         keys = pseudonyms.enter(connection, key)
-        # two overlapping runs must not both find the same e-mail address free; a million rows take minutes
-        connection.execute(sa.text("set local lock_timeout = '30min'"))
-        connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_build'))"))
-        connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
+        candidates.hold(connection, run_id)
+        # two overlapping runs must not both find the same e-mail address free
+        patiently(connection, "select pg_advisory_xact_lock(hashtext('o2o_build'))")
         _stage(connection, config, run_id, keys)
         forgotten = _drop_forgotten(connection) if keys else 0
         taken = _quarantine_taken(connection, config, run_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from o2o_registration import fuse
+from o2o_registration import candidates, fuse
 from o2o_registration.building import quarantine
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import TooManyBadRows
@@ -49,6 +49,7 @@ def check(
     """Check a run's candidates and quarantine the bad ones, with every reason. Raises TooManyBadRows."""
     with ledger.begin() as connection:
         pseudonyms.share(connection)
+        candidates.hold(connection, run_id)
         _forget_verdicts(connection, run_id)
         result = _verdicts(connection, config, run_id)
         if result is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import dialects, newest, recheck, window
+from o2o_registration import candidates, dialects, newest, recheck, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.ledger.copying import copying
@@ -69,6 +69,7 @@ def extract(
     pseudonyms; ConfigurationError where the ledger needs it and it is none or another.
     """
     with ledger.begin() as connection:
+        candidates.read_alone(connection)
         keys = pseudonyms.enter(connection, key)
         window.open_run(connection, run)
         connection.execute(sa.text(_INCOMING))
@@ -77,18 +78,18 @@ def extract(
         if keys:
             _recognise_forgotten(connection, run)
         newest.choose(connection, run)
+        withdrawn = 0 if run.dry_run else newest.withdraw(connection, run)
         recheck.park(connection, config.mapping, run.run_id)
         recheck.stage(connection, config.mapping, run, read)
-        candidates = _keep_unknown(connection, config.mapping, run)
-        withdrawn = 0 if run.dry_run else _withdraw(connection, run.run_id)
+        unknown = _keep_unknown(connection, config.mapping, run)
         rows = connection.scalar(sa.text("select count(*) from incoming where interested is not false")) or 0
-        result = Extracted(rows, rows - candidates, candidates, withdrawn)
+        result = Extracted(rows, rows - unknown, unknown, withdrawn)
         connection.execute(
             sa.text("""
                 update o2o.run_summary set extracted = :extracted, known = :known, withdrawn = :withdrawn
                 where run_id = :run_id
             """),
-            {"extracted": rows, "known": rows - candidates, "withdrawn": withdrawn, "run_id": run.run_id},
+            {"extracted": rows, "known": result.known, "withdrawn": withdrawn, "run_id": run.run_id},
         )
         connection.execute(sa.text("drop table incoming"))
     return result
@@ -285,24 +286,4 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
             "named": bool(run.employee_ids),
             "latest": newest.latest(run),
         },
-    ).rowcount
-
-
-def _withdraw(connection: sa.Connection, run_id: str) -> int:
-    """People whose interest HR took back before the call; what is sent or in doubt stays."""
-    gone = "select source_key from incoming group by source_key having bool_and(interested is false)"
-    connection.execute(sa.text(f"delete from o2o.quarantine where source_key in ({gone})"))  # noqa: S608
-    return connection.execute(
-        sa.text(f"""
-            with withdrawn as (
-                update o2o.registration
-                set status = 'withdrawn', detail = 'HR took the interest back before the call',
-                    held_by = null, updated_at = now()
-                where employee_id in ({gone}) and status in ('pending', 'held') and resends = 0
-                returning employee_id
-            )
-            insert into o2o.audit (run_id, employee_id, event, detail)
-            select :run_id, employee_id, 'withdrawn', 'HR took the interest back before the call' from withdrawn
-        """),  # noqa: S608
-        {"run_id": run_id},
     ).rowcount

@@ -1,4 +1,4 @@
-"""`incoming`: HR's newest word about each person, where HR keeps each change as a row of its own."""
+"""`incoming`: HR's newest word about each person, and what becomes of those who are not interested any more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from o2o_registration import candidates
 from o2o_registration.window import Run
 
 
@@ -42,3 +43,32 @@ def choose(connection: sa.Connection, run: Run) -> None:
         """),
         {"latest": latest(run)},
     )
+
+
+_GONE = "(select source_key from incoming group by source_key having bool_and(interested is false))"
+
+
+def withdraw(connection: sa.Connection, run: Run) -> int:
+    """People whose interest HR took back before the call; what is sent or in doubt stays. Returns registrations.
+
+    A run that has read an older yes, and still waits to build it, does not get that far.
+    """
+    theirs = f"source_key in {_GONE}"
+    candidates.hold_others(connection, run.run_id, theirs)
+    candidates.take_back(connection, theirs, {})
+    withdrawn = connection.execute(
+        sa.text(f"""
+            with withdrawn as (
+                update o2o.registration
+                set status = 'withdrawn', detail = 'HR took the interest back before the call',
+                    held_by = null, updated_at = now()
+                where employee_id in {_GONE} and status in ('pending', 'held') and resends = 0
+                returning employee_id
+            )
+            insert into o2o.audit (run_id, employee_id, event, detail)
+            select :run_id, employee_id, 'withdrawn', 'HR took the interest back before the call' from withdrawn
+        """),  # noqa: S608 - a constant of this module
+        {"run_id": run.run_id},
+    ).rowcount
+    connection.execute(sa.text(f"delete from o2o.quarantine where {theirs}"))  # noqa: S608
+    return withdrawn

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from o2o_registration import candidates
 from o2o_registration.errors import ConfigurationError
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -99,6 +100,7 @@ def advance_watermark(connection: sa.Connection, run_id: str) -> None:
 
 def open_run(connection: sa.Connection, run: Run) -> None:
     """Write the run's row, and forget what an earlier try of the same run had read."""
+    candidates.hold(connection, run.run_id)
     connection.execute(sa.text("delete from o2o.candidate where run_id = :run_id"), {"run_id": run.run_id})
     connection.execute(
         sa.text("""
