@@ -220,8 +220,8 @@ def _shown(connection: sa.Connection) -> tuple[str, ...]:
 def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> None:
     """Copy a run's failed candidates to `quarantine`, in place of what was known of the same employees.
 
-    `rules` None: the verdict is not final, since the whole batch was stopped. The rows are looked at again by every
-    run that reads them, and take nobody's place: what was set aside before may be older than any window.
+    `rules` None: the verdict is not final, since the whole batch was stopped or the run is dry. The rows are looked at
+    again by every run that reads them, and take nobody's place: what was set aside before may be older than any window.
     """
     if rules is not None:
         connection.execute(

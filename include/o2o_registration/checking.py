@@ -58,8 +58,10 @@ def check(
         bad, new, new_bad = _count(connection, run_id)
         share = config.settings.quality.max_bad_share if max_bad_share is None else max_bad_share
         stopped = new >= config.settings.quality.min_rows and new_bad > share * new
-        quarantine(connection, run_id, None if stopped else config.mapping.fingerprint)
-        _set_aside_outdated(connection, run_id)
+        dry = _is_dry(connection, run_id)
+        if not dry:
+            _set_aside_outdated(connection, run_id)
+        quarantine(connection, run_id, None if stopped or dry else config.mapping.fingerprint)
         connection.execute(
             sa.text("""
                 update o2o.run_summary set checked_at = now(), quarantined = :bad where run_id = :run_id
@@ -221,18 +223,32 @@ def _count(connection: sa.Connection, run_id: str) -> tuple[int, int, int]:
     return row[0], row[1], row[2]
 
 
+def _is_dry(connection: sa.Connection, run_id: str) -> bool:
+    return bool(
+        connection.scalar(sa.text("select dry_run from o2o.run_summary where run_id = :run_id"), {"run_id": run_id})
+    )
+
+
 def _set_aside_outdated(connection: sa.Connection, run_id: str) -> None:
     """A person whose newer row is bad must not be sent with the older one that HR has replaced."""
     connection.execute(
         sa.text("""
-            update o2o.registration r
-            set status = 'withdrawn', detail = 'HR changed the row, and the new one failed the checks',
-                held_by = null, updated_at = now()
-            from o2o.candidate c
-            where c.run_id = :run_id and c.reasons is not null and r.employee_id = c.source_key
-              and r.status in ('pending', 'held') and r.resends = 0
+            with withdrawn as (
+                update o2o.registration r
+                set status = 'withdrawn', detail = :why, held_by = null, updated_at = now()
+                from o2o.candidate c
+                where c.run_id = :run_id and c.reasons is not null and r.employee_id = c.source_key
+                  and r.status in ('pending', 'held') and r.resends = 0
+                  -- what a run that read the warehouse later has built is newer than this row
+                  and not exists (
+                      select from o2o.run_summary theirs join o2o.run_summary ours on ours.run_id = :run_id
+                      where theirs.run_id = r.run_id and theirs.started_at > ours.started_at)
+                returning r.employee_id
+            )
+            insert into o2o.audit (run_id, employee_id, event, detail)
+            select :run_id, employee_id, 'withdrawn', :why from withdrawn
         """),
-        {"run_id": run_id},
+        {"run_id": run_id, "why": "HR changed the row, and the new one failed the checks"},
     )
 
 

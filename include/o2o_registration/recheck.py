@@ -91,7 +91,7 @@ _NAMED = """
     select q.* from o2o.quarantine q
     where q.employee_id = any(:ids) and not q.reasons @> '[{"code": "interest_unclear"}]'
 """
-# rules are null where a whole batch was stopped: those rows are read from HR again, which may have mended them
+# rules are null where a whole batch was stopped or the run was dry: those rows are read from HR again
 _STALE = f"""
     create temporary table recheck on commit drop as
     select q.* from o2o.quarantine q

@@ -104,11 +104,12 @@ def open_run(connection: sa.Connection, run: Run) -> None:
     connection.execute(sa.text("delete from o2o.candidate where run_id = :run_id"), {"run_id": run.run_id})
     connection.execute(
         sa.text("""
-            insert into o2o.run_summary (run_id, kind, window_since, window_until, dry_run, contiguous)
-            values (:run_id, :kind, :since, :until, :dry_run, :contiguous)
+            -- not now(), which was before this run had its turn to read
+            insert into o2o.run_summary (run_id, kind, window_since, window_until, dry_run, contiguous, started_at)
+            values (:run_id, :kind, :since, :until, :dry_run, :contiguous, clock_timestamp())
             on conflict (run_id) do update set
                 kind = excluded.kind, window_since = excluded.window_since, window_until = excluded.window_until,
-                dry_run = excluded.dry_run, contiguous = excluded.contiguous, started_at = now(),
+                dry_run = excluded.dry_run, contiguous = excluded.contiguous, started_at = excluded.started_at,
                 checked_at = null, settled_at = null,
                 extracted = 0, known = 0, quarantined = 0, registered = 0, withdrawn = 0
         """),

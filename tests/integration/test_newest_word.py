@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from o2o_registration import checking
 
 from tests.integration.conftest import Pipeline, person
 
@@ -130,3 +131,46 @@ def test_a_row_that_hr_has_replaced_is_not_looked_at_again_although_its_fault_is
     for _ in range(2):
         busy.run()
     assert addresses(busy) == []
+
+
+def test_somebody_whose_newer_row_is_bad_is_not_sent_with_the_older_one_and_the_audit_says_so(busy: Pipeline) -> None:
+    """As for an interest that is taken back."""
+    busy.hire(person(1))
+    busy.run()
+    busy.mend("E1", work_email="nope")
+    busy.run()
+    assert busy.statuses() == {"E1": "withdrawn"}
+    told = "HR changed the row, and the new one failed the checks"
+    assert busy.query("select run_id, employee_id, event, detail from o2o.audit") == [
+        ("run-2", "E1", "withdrawn", told)
+    ]
+
+
+def test_a_dry_run_leaves_registrations_alone_and_the_next_run_finds_all_as_it_was(busy: Pipeline) -> None:
+    """It sets rows aside for somebody to look at, and the next run judges them itself."""
+    busy.hire(person(1), person(2, company_code="HOOLI", changed_at=ago(500)))
+    busy.run()
+    busy.mend("E1", work_email="nope")
+    seen = "select fingerprint, reasons, rules, quarantined_at from o2o.quarantine where source_key = 'E2'"
+    before = busy.query(seen)
+    busy.plans(pied="ACME-2026")
+    dry = busy.run(dry_run=True)
+    assert (dry.extracted, dry.quarantined) == (2, 2)
+    assert busy.statuses() == {"E1": "pending"}
+    assert busy.query("select * from o2o.audit") == []
+    assert busy.query(seen) == before
+    ((reasons, rules),) = busy.query("select reasons, rules from o2o.quarantine where source_key = 'E1'")
+    assert ([reason["code"] for reason in reasons], rules) == (["email_invalid"], None)
+    real = busy.run()
+    assert (real.extracted, real.quarantined) == (2, 2)
+    assert busy.statuses() == {"E1": "withdrawn"}
+
+
+def test_a_slow_runs_bad_row_withdraws_nobody_whom_a_later_run_has_registered(busy: Pipeline) -> None:
+    """HR mended the row in between."""
+    busy.hire(person(1, work_email="nope"))
+    slow = busy.read()
+    busy.mend("E1", work_email="right@example.com")
+    busy.run()
+    checking.check(busy.ledger, busy.config, slow.run_id)
+    assert addresses(busy) == [("pending", "right@example.com")]

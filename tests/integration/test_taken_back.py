@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from o2o_registration import audit, building, checking, fuse, recheck, window
+import sqlalchemy as sa
+from o2o_registration import audit, building, candidates, checking, fuse, recheck, window
 
 from tests.integration.conftest import Pipeline, person
 
@@ -158,6 +159,19 @@ def test_a_no_that_is_read_while_another_run_is_still_reading_the_yes(pipeline: 
 
     meanwhile(lambda: slow.append(pipeline.read(run_id="slow")), recheck, "park", take_back_and_read)
     assert_only_the_other_was_called(pipeline, finish(pipeline, slow[0], check, build))
+
+
+def test_a_run_that_waited_for_its_turn_to_read_knows_that_it_has_read_later(pipeline: Pipeline) -> None:
+    """Which of two runs has HR's newer word is told by when they began to read, not by when they queued."""
+    with ThreadPoolExecutor() as threads, pipeline.ledger.begin() as other:
+        candidates.read_alone(other)
+        work = threads.submit(pipeline.read)
+        until_somebody_waits(pipeline)
+        waited = other.scalar(sa.text("select clock_timestamp()"))
+        other.rollback()
+        work.result(60)
+    ((started,),) = pipeline.query("select started_at from o2o.run_summary")
+    assert started > waited
 
 
 def test_a_run_that_is_read_anew_waits_for_its_own_check_that_is_still_being_killed(
