@@ -204,7 +204,10 @@ _UPSERT = """
         failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
         detail = case when registration.status = 'held' then registration.detail end
     -- what another run did to this person since we read the warehouse is newer than what we read
-    where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
+    where (registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
+           -- not so if it was this run, whose check has been repeated and lets the row pass now
+           or exists (select from o2o.audit a where a.employee_id = registration.employee_id
+                      and a.run_id = :run_id and a.event = 'withdrawn' and a.at = registration.updated_at))
       and (registration.status in ('rejected', 'withdrawn')
            or registration.status in ('pending', 'held') and registration.resends = 0
               and registration.fingerprint <> excluded.fingerprint)

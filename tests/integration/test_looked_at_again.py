@@ -113,6 +113,25 @@ def test_a_check_that_is_repeated_with_a_mended_mapping_lets_the_rows_pass(pipel
     assert pipeline.query("select count(*) from o2o.quarantine") == [(5,)]
 
 
+def test_somebody_whom_the_first_check_withdrew_is_registered_when_the_second_lets_the_row_pass(
+    pipeline: Pipeline,
+) -> None:
+    """Nobody else has done anything to the person since, and no later run may read the row again."""
+    pipeline.settings("fuse", max_people=0)
+    pipeline.hire(person(0))
+    assert pipeline.run().held == 1
+    pipeline.mend("E0", company_code="HOOLI")
+    pipeline.hire(*(person(n, company_code="HOOLI") for n in range(1, 20)))
+    run = pipeline.read()
+    with pytest.raises(errors.TooManyBadRows):
+        checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    assert pipeline.statuses() == {"E0": "withdrawn"}
+    pipeline.plans(hooli="ACME-2026")
+    checking.check(pipeline.ledger, pipeline.config, run.run_id)
+    assert building.build(pipeline.ledger, pipeline.config, run.run_id).registered == 20
+    assert set(pipeline.statuses().values()) == {"pending"}
+
+
 def test_a_row_mended_while_its_repeated_call_is_held_is_what_is_sent_after_a_refusal(pipeline: Pipeline) -> None:
     """The call may have been made: the new row waits for the answer, although by then it is older than any window."""
     pipeline.simulator.add_fault("hang", seconds=5, next=1)
