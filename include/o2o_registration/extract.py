@@ -256,30 +256,18 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
             select :run_id, row_no, {columns}
             from (
                 -- of repetitions the one whose date can be believed
-                select i.*, row_number() over (
-                    partition by source_key, fingerprint
-                    order by changed_at is null or changed_at > :latest, changed_at desc, row_no) as copy
+                select i.*, min(fingerprint) over person = max(fingerprint) over person as alone,
+                    row_number() over (
+                        partition by source_key, fingerprint
+                        order by changed_at is null or changed_at > :latest, changed_at desc, row_no) as copy
                 from incoming i
                 where interested is not false and not outdated
+                window person as (partition by source_key)
             ) i
             where copy = 1 and not forgotten
-              and not exists (
-                  select from o2o.registration r
-                  where r.employee_id = i.source_key
-                    and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
-                         or r.status in ('pending', 'held') and r.resends > 0
-                         or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
-                         or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named))
-              and not exists (
-                  select from o2o.quarantine q
-                  where q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
-                    and not :named and not i.recheck
-                    -- the fingerprint tells neither whether the person is interested nor when the row changed
-                    and (q.reasons @> '[{{"code": "interest_unclear"}}]') = (i.interested is null)
-                    and not (q.reasons @> '[{{"code": "changed_at_missing"}}]' and i.changed_at is not null)
-                    and not (q.reasons @> '[{{"code": "changed_at_in_future"}}]'
-                             and i.changed_at is distinct from cast(q.row ->> 'changed_at' as timestamptz)))
-        """),  # noqa: S608 - the columns are constants of this module
+              and not exists (select from o2o.registration r where {_ON_THE_WAY})
+              and (:named or recheck or not exists (select from o2o.quarantine q where {_SET_ASIDE}))
+        """),  # noqa: S608 - the columns and conditions are constants of this module
         {
             "run_id": run.run_id,
             "rules": mapping.fingerprint,
@@ -287,3 +275,23 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
             "latest": newest.latest(run),
         },
     ).rowcount
+
+
+_ON_THE_WAY = """
+    r.employee_id = i.source_key
+    and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
+         or r.status in ('pending', 'held') and r.resends > 0
+         or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
+         or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named)
+"""
+# the fingerprint tells neither whether the person is interested, nor when the row changed, nor of other rows
+_SET_ASIDE = """
+    q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
+    and (q.reasons @> '[{"code": "interest_unclear"}]') = (i.interested is null)
+    and not (q.reasons @> '[{"code": "changed_at_missing"}]' and i.changed_at is not null)
+    and not (q.reasons @> '[{"code": "changed_at_in_future"}]'
+             and i.changed_at is distinct from cast(q.row ->> 'changed_at' as timestamptz))
+    -- rows of one moment are in a window together, or one of them is gone
+    and not (q.reasons @> '[{"code": "employee_id_conflict"}]'
+             and i.alone and i.changed_at is not null and i.changed_at <= :latest)
+"""

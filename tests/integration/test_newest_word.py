@@ -78,6 +78,19 @@ def test_rows_of_one_moment_contradict_each_other_and_rows_without_employee_id_d
     assert codes == [("employee_id_conflict",)] * 2 + [("employee_id_missing",)] * 2
 
 
+def test_a_contradiction_that_hr_settles_by_deleting_a_row_leaves_the_other(busy: Pipeline) -> None:
+    """Which is the same as when both were set aside."""
+    then = ago(1)
+    busy.hire(person(1, changed_at=then), person(1, last_name="Peeters", changed_at=then))
+    assert busy.run().quarantined == 2
+    assert busy.run().known == 2
+    with busy.warehouse.begin() as connection:
+        connection.execute(sa.text("delete from hr.employee where last_name = 'Peeters'"))
+    busy.run()
+    assert busy.query("select payload #>> '{user,LastName}' from o2o.registration") == [("Janssens",)]
+    assert busy.query("select * from o2o.quarantine") == []
+
+
 @pytest.mark.parametrize("odd", [None, datetime.now(UTC) + timedelta(days=30)])
 def test_a_row_whose_date_says_nothing_is_neither_newer_nor_older(busy: Pipeline, odd: datetime | None) -> None:
     """With other content it contradicts the others; with the same, it is a repetition of the one with a date."""
