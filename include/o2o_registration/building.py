@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from o2o_registration import candidates
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import ConfigurationError
-from o2o_registration.ledger import LOCK_SECONDS
+from o2o_registration.ledger import patiently
 from o2o_registration.ledger.copying import copying
 from o2o_registration.payloads import Payload, build_payload
 from o2o_registration.privacy import pseudonyms
@@ -46,10 +47,9 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False,
     """
     with ledger.connect() as connection, connection.begin() as transaction:
         keys = pseudonyms.enter(connection, key)
-        # two overlapping runs must not both find the same e-mail address free; a million rows take minutes
-        connection.execute(sa.text("set local lock_timeout = '30min'"))
-        connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('o2o_build'))"))
-        connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
+        candidates.hold(connection, run_id)
+        # two overlapping runs must not both find the same e-mail address free
+        patiently(connection, "select pg_advisory_xact_lock(hashtext('o2o_build'))")
         _stage(connection, config, run_id, keys)
         forgotten = _drop_forgotten(connection) if keys else 0
         taken = _quarantine_taken(connection, config, run_id)
@@ -59,7 +59,6 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False,
         if dry_run:
             transaction.rollback()
         else:
-            _forget_quarantine(connection)
             _settle_candidates(connection, run_id, result)
             if registered > MANY:
                 # autovacuum comes within a minute, and until then each claim might sort them all
@@ -174,26 +173,46 @@ def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) ->
 
 
 def _upsert(connection: sa.Connection, run_id: str) -> int:
-    return connection.execute(
-        sa.text("""
-            insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
-            select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
-            on conflict (employee_id) do update set
-                -- who was held stays so until a person says otherwise; held_by this run makes it ask again
-                status = case when registration.status = 'held' then 'held' else 'pending' end,
-                held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
-                email_key = excluded.email_key, payload = excluded.payload,
-                fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
-                failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
-                detail = case when registration.status = 'held' then registration.detail end
-            -- what another run did to this person since we read the warehouse is newer than what we read
-            where registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
-              and (registration.status in ('rejected', 'withdrawn')
-                   or registration.status in ('pending', 'held') and registration.resends = 0
-                      and registration.fingerprint <> excluded.fingerprint)
-        """),
+    """Returns rows. Whoever becomes a registration leaves the quarantine with it: an earlier delete would lose the
+    person in a crash between the two. Of the others only the row that passed leaves: what another run set aside since
+    is newer than what this one read.
+    """
+    registered: int = connection.execute(
+        sa.text(f"""
+            with upserted as ({_UPSERT}), forgotten as (
+                delete from o2o.quarantine q using built b
+                where q.source_key = b.employee_id
+                  and (b.employee_id in (select employee_id from upserted)
+                       or q.fingerprint = b.fingerprint and not q.reasons @> '[{{"code": "answer_awaited"}}]')
+            )
+            select count(*) from upserted
+        """),  # noqa: S608 - constants
         {"run_id": run_id},
-    ).rowcount
+    ).scalar_one()
+    return registered
+
+
+_UPSERT = """
+    insert into o2o.registration (employee_id, status, email_key, payload, fingerprint, run_id)
+    select employee_id, 'pending', email_key, payload, fingerprint, :run_id from built
+    on conflict (employee_id) do update set
+        -- who was held stays so until a person says otherwise; held_by this run makes it ask again
+        status = case when registration.status = 'held' then 'held' else 'pending' end,
+        held_by = case when registration.status = 'held' then coalesce(registration.held_by, :run_id) end,
+        email_key = excluded.email_key, payload = excluded.payload,
+        fingerprint = excluded.fingerprint, run_id = excluded.run_id, not_before = now(),
+        failures = 0, resends = 0, updated_at = now(), passed_fuse = false, forgotten_at = null,
+        detail = case when registration.status = 'held' then registration.detail end
+    -- what another run did to this person since we read the warehouse is newer than what we read
+    where (registration.updated_at < (select started_at from o2o.run_summary where run_id = :run_id)
+           -- not so if it was this run, whose check has been repeated and lets the row pass now
+           or exists (select from o2o.audit a where a.employee_id = registration.employee_id
+                      and a.run_id = :run_id and a.event = 'withdrawn' and a.at = registration.updated_at))
+      and (registration.status in ('rejected', 'withdrawn')
+           or registration.status in ('pending', 'held') and registration.resends = 0
+              and registration.fingerprint <> excluded.fingerprint)
+    returning employee_id
+"""
 
 
 def _shown(connection: sa.Connection) -> tuple[str, ...]:
@@ -201,27 +220,24 @@ def _shown(connection: sa.Connection) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _forget_quarantine(connection: sa.Connection) -> None:
-    """Only here, with the registration: an earlier delete would lose the person in a crash between the two."""
-    connection.execute(sa.text("delete from o2o.quarantine where source_key in (select employee_id from built)"))
-
-
-def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int:
+def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> None:
     """Copy a run's failed candidates to `quarantine`, in place of what was known of the same employees.
 
-    `rules` None: the whole batch was stopped, so the rows are looked at again by every run.
+    `rules` None: the verdict is not final, since the whole batch was stopped or the run is dry. The rows are looked at
+    again by every run that reads them, and take nobody's place: what was set aside before may be older than any window.
     """
-    connection.execute(
-        sa.text("""
-            delete from o2o.quarantine q
-            using o2o.candidate c
-            where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
-              and (q.run_id <> :run_id or q.fingerprint = c.fingerprint)
-        """),
-        {"run_id": run_id},
-    )
+    if rules is not None:
+        connection.execute(
+            sa.text("""
+                delete from o2o.quarantine q
+                using o2o.candidate c
+                where c.run_id = :run_id and c.reasons is not null and q.source_key = c.source_key
+                  and (q.run_id <> :run_id or q.fingerprint = c.fingerprint)
+            """),
+            {"run_id": run_id},
+        )
     fields = ", ".join(f"'{name}', {name}" for name in (*SOURCE_FIELDS, "changed_at"))
-    return connection.execute(
+    connection.execute(
         sa.text(f"""
             insert into o2o.quarantine
                 (source_key, fingerprint, employee_id, email_key, row, reasons, rules, run_id)
@@ -230,6 +246,9 @@ def quarantine(connection: sa.Connection, run_id: str, rules: str | None) -> int
                    reasons, :rules, run_id
             from o2o.candidate
             where run_id = :run_id and reasons is not null
+            on conflict (source_key, fingerprint) do update
+            set row = excluded.row, reasons = excluded.reasons, rules = excluded.rules, run_id = excluded.run_id
+            where quarantine.rules is null
         """),  # noqa: S608 - the fields are constants
         {"run_id": run_id, "rules": rules},
-    ).rowcount
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from o2o_registration import fuse
+from o2o_registration import candidates, fuse
 from o2o_registration.building import quarantine
 from o2o_registration.config import SOURCE_FIELDS, Config
 from o2o_registration.errors import TooManyBadRows
@@ -49,15 +49,19 @@ def check(
     """Check a run's candidates and quarantine the bad ones, with every reason. Raises TooManyBadRows."""
     with ledger.begin() as connection:
         pseudonyms.share(connection)
+        candidates.hold(connection, run_id)
+        _forget_verdicts(connection, run_id)
         result = _verdicts(connection, config, run_id)
         if result is None:
             return Checked(0, 0, {}, (), None)
         reasons = _reasons(connection, run_id)
-        bad = _bad(connection, run_id)
+        bad, new, new_bad = _count(connection, run_id)
         share = config.settings.quality.max_bad_share if max_bad_share is None else max_bad_share
-        stopped = result.rows >= config.settings.quality.min_rows and bad > share * result.rows
-        quarantine(connection, run_id, None if stopped else config.mapping.fingerprint)
-        _set_aside_outdated(connection, run_id)
+        stopped = new >= config.settings.quality.min_rows and new_bad > share * new
+        dry = _is_dry(connection, run_id)
+        if not dry:
+            _set_aside_outdated(connection, run_id)
+        quarantine(connection, run_id, None if stopped or dry else config.mapping.fingerprint)
         connection.execute(
             sa.text("""
                 update o2o.run_summary set checked_at = now(), quarantined = :bad where run_id = :run_id
@@ -66,9 +70,21 @@ def check(
         )
     docs = _write_docs(docs_folder, run_id, result)
     if stopped:
-        raise TooManyBadRows(result.rows, bad, share, reasons)
+        raise TooManyBadRows(new, new_bad, share, reasons)
     warnings = tuple(finding.words for finding in result.findings)
     return Checked(result.rows, bad, reasons, warnings, docs)
+
+
+def _forget_verdicts(connection: sa.Connection, run_id: str) -> None:
+    """Of an earlier try of this task, or of the build; only what the extract said of a row is no verdict."""
+    connection.execute(
+        sa.text("""
+            update o2o.candidate
+            set reasons = nullif(jsonb_path_query_array(reasons, '$[*] ? (@.code == "interest_unclear")'), '[]')
+            where run_id = :run_id and reasons is not null
+        """),
+        {"run_id": run_id},
+    )
 
 
 def _verdicts(connection: sa.Connection, config: Config, run_id: str) -> QualityResult | None:
@@ -92,8 +108,7 @@ def _verdicts(connection: sa.Connection, config: Config, run_id: str) -> Quality
     connection.execute(
         sa.text("""
             update o2o.candidate c
-            set reasons = coalesce(
-                jsonb_path_query_array(c.reasons, '$[*] ? (@.code == "interest_unclear")'), '[]') || v.reasons
+            set reasons = coalesce(c.reasons, '[]') || v.reasons
             from verdict v where c.run_id = :run_id and c.row_no = v.row_no
         """),
         {"run_id": run_id},
@@ -185,13 +200,32 @@ def _reasons(connection: sa.Connection, run_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _bad(connection: sa.Connection, run_id: str) -> int:
-    return (
-        connection.scalar(
-            sa.text("select count(*) from o2o.candidate where run_id = :run_id and reasons is not null"),
-            {"run_id": run_id},
-        )
-        or 0
+def _count(connection: sa.Connection, run_id: str) -> tuple[int, int, int]:
+    """Bad rows; and of the rows that nobody judged before, all and the bad ones.
+
+    Rows that were set aside before and are looked at again say nothing about this batch: it would be stopped for
+    what an earlier one was let pass with. Those that this run has built already, before this task was cleared, do.
+    """
+    row = connection.execute(
+        sa.text("""
+            select count(reasons),
+                   count(*) filter (where new) + (select registered from o2o.run_summary where run_id = :run_id),
+                   count(reasons) filter (where new)
+            from (
+                select c.reasons, not exists (
+                    select from o2o.quarantine q
+                    where q.source_key = c.source_key and q.fingerprint = c.fingerprint and q.rules is not null) as new
+                from o2o.candidate c where c.run_id = :run_id
+            ) c
+        """),
+        {"run_id": run_id},
+    ).one()
+    return row[0], row[1], row[2]
+
+
+def _is_dry(connection: sa.Connection, run_id: str) -> bool:
+    return bool(
+        connection.scalar(sa.text("select dry_run from o2o.run_summary where run_id = :run_id"), {"run_id": run_id})
     )
 
 
@@ -199,14 +233,22 @@ def _set_aside_outdated(connection: sa.Connection, run_id: str) -> None:
     """A person whose newer row is bad must not be sent with the older one that HR has replaced."""
     connection.execute(
         sa.text("""
-            update o2o.registration r
-            set status = 'withdrawn', detail = 'HR changed the row, and the new one failed the checks',
-                held_by = null, updated_at = now()
-            from o2o.candidate c
-            where c.run_id = :run_id and c.reasons is not null and r.employee_id = c.source_key
-              and r.status in ('pending', 'held') and r.resends = 0
+            with withdrawn as (
+                update o2o.registration r
+                set status = 'withdrawn', detail = :why, held_by = null, updated_at = now()
+                from o2o.candidate c
+                where c.run_id = :run_id and c.reasons is not null and r.employee_id = c.source_key
+                  and r.status in ('pending', 'held') and r.resends = 0
+                  -- what a run that read the warehouse later has built is newer than this row
+                  and not exists (
+                      select from o2o.run_summary theirs join o2o.run_summary ours on ours.run_id = :run_id
+                      where theirs.run_id = r.run_id and theirs.started_at > ours.started_at)
+                returning r.employee_id
+            )
+            insert into o2o.audit (run_id, employee_id, event, detail)
+            select :run_id, employee_id, 'withdrawn', :why from withdrawn
         """),
-        {"run_id": run_id},
+        {"run_id": run_id, "why": "HR changed the row, and the new one failed the checks"},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import dialects, recheck, tls, window
+from o2o_registration import candidates, dialects, newest, recheck, tls, window
 from o2o_registration.config import SOURCE_FIELDS, Config, Mapping
 from o2o_registration.errors import O2OError, WarehouseError, driver_words
 from o2o_registration.ledger.copying import copying
@@ -69,6 +69,7 @@ def extract(
     pseudonyms; ConfigurationError where the ledger needs it and it is none or another.
     """
     with ledger.begin() as connection:
+        candidates.read_alone(connection)
         keys = pseudonyms.enter(connection, key)
         window.open_run(connection, run)
         connection.execute(sa.text(_INCOMING))
@@ -76,19 +77,19 @@ def extract(
         connection.execute(sa.text("analyze incoming"))
         if keys:
             _recognise_forgotten(connection, run)
-        _heed_the_newer_word(connection)
+        newest.choose(connection, run)
+        withdrawn = 0 if run.dry_run else newest.withdraw(connection, run)
         recheck.park(connection, config.mapping, run.run_id)
         recheck.stage(connection, config.mapping, run, read)
-        candidates = _keep_unknown(connection, config.mapping, run)
-        withdrawn = 0 if run.dry_run else _withdraw(connection, run.run_id)
+        unknown = _keep_unknown(connection, config.mapping, run)
         rows = connection.scalar(sa.text("select count(*) from incoming where interested is not false")) or 0
-        result = Extracted(rows, rows - candidates, candidates, withdrawn)
+        result = Extracted(rows, rows - unknown, unknown, withdrawn)
         connection.execute(
             sa.text("""
                 update o2o.run_summary set extracted = :extracted, known = :known, withdrawn = :withdrawn
                 where run_id = :run_id
             """),
-            {"extracted": rows, "known": rows - candidates, "withdrawn": withdrawn, "run_id": run.run_id},
+            {"extracted": rows, "known": result.known, "withdrawn": withdrawn, "run_id": run.run_id},
         )
         connection.execute(sa.text("drop table incoming"))
     return result
@@ -99,7 +100,7 @@ _INCOMING = """
         row_no bigint, employee_id text, personnel_number text, first_name text, last_name text, email text,
         language text, contract_type text, company text, changed_at timestamptz, interested boolean,
         fingerprint text, email_key text, source_key text, reasons jsonb, recheck boolean default false,
-        pseudonym text, forgotten boolean default false
+        pseudonym text, forgotten boolean default false, outdated boolean default false
     ) on commit drop
 """
 _COPY = """
@@ -238,21 +239,8 @@ def _recognise_forgotten(connection: sa.Connection, run: window.Run) -> None:
     )
 
 
-def _heed_the_newer_word(connection: sa.Connection) -> None:
-    """Where HR keeps each change as a row of its own, a no goes before the yes that is not newer."""
-    connection.execute(
-        sa.text("""
-            update incoming i set interested = false
-            from (select source_key, max(coalesce(changed_at, 'infinity')) as at
-                  from incoming where interested is false group by source_key) no
-            where i.source_key = no.source_key and i.interested is not false
-              and coalesce(i.changed_at, '-infinity') <= no.at
-        """)
-    )
-
-
 def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) -> int:
-    """Move what is neither known nor a repetition within the batch from `incoming` to `candidate`."""
+    """Move what is neither known, outdated nor a repetition within the batch from `incoming` to `candidate`."""
     # HR still has these rows; another row of the same person that fails must not take their place in quarantine
     connection.execute(
         sa.text("""
@@ -267,44 +255,43 @@ def _keep_unknown(connection: sa.Connection, mapping: Mapping, run: window.Run) 
             insert into o2o.candidate (run_id, row_no, {columns})
             select :run_id, row_no, {columns}
             from (
-                select i.*, row_number() over (partition by source_key, fingerprint order by row_no) as copy
+                -- of repetitions the one whose date can be believed
+                select i.*, min(fingerprint) over person = max(fingerprint) over person as alone,
+                    row_number() over (
+                        partition by source_key, fingerprint
+                        order by changed_at is null or changed_at > :latest, changed_at desc, row_no) as copy
                 from incoming i
-                where interested is not false
+                where interested is not false and not outdated
+                window person as (partition by source_key)
             ) i
             where copy = 1 and not forgotten
-              and not exists (
-                  select from o2o.registration r
-                  where r.employee_id = i.source_key
-                    and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
-                         or r.status = 'pending' and r.resends > 0
-                         or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
-                         or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named))
-              and not exists (
-                  select from o2o.quarantine q
-                  where q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
-                    and not :named and not i.recheck
-                    -- the fingerprint does not tell whether the person is interested
-                    and (q.reasons @> '[{{"code": "interest_unclear"}}]') = (i.interested is null))
-        """),  # noqa: S608 - the columns are constants of this module
-        {"run_id": run.run_id, "rules": mapping.fingerprint, "named": bool(run.employee_ids)},
+              and not exists (select from o2o.registration r where {_ON_THE_WAY})
+              and (:named or recheck or not exists (select from o2o.quarantine q where {_SET_ASIDE}))
+        """),  # noqa: S608 - the columns and conditions are constants of this module
+        {
+            "run_id": run.run_id,
+            "rules": mapping.fingerprint,
+            "named": bool(run.employee_ids),
+            "latest": newest.latest(run),
+        },
     ).rowcount
 
 
-def _withdraw(connection: sa.Connection, run_id: str) -> int:
-    """People whose interest HR took back before the call; what is sent or in doubt stays."""
-    gone = "select source_key from incoming group by source_key having bool_and(interested is false)"
-    connection.execute(sa.text(f"delete from o2o.quarantine where source_key in ({gone})"))  # noqa: S608
-    return connection.execute(
-        sa.text(f"""
-            with withdrawn as (
-                update o2o.registration
-                set status = 'withdrawn', detail = 'HR took the interest back before the call',
-                    held_by = null, updated_at = now()
-                where employee_id in ({gone}) and status in ('pending', 'held') and resends = 0
-                returning employee_id
-            )
-            insert into o2o.audit (run_id, employee_id, event, detail)
-            select :run_id, employee_id, 'withdrawn', 'HR took the interest back before the call' from withdrawn
-        """),  # noqa: S608
-        {"run_id": run_id},
-    ).rowcount
+_ON_THE_WAY = """
+    r.employee_id = i.source_key
+    and (r.status in ('created', 'existing', 'claimed', 'in_doubt')
+         or r.status in ('pending', 'held') and r.resends > 0
+         or r.status in ('pending', 'held') and r.fingerprint = i.fingerprint
+         or r.status = 'rejected' and r.fingerprint = i.fingerprint and not :named)
+"""
+# the fingerprint tells neither whether the person is interested, nor when the row changed, nor of other rows
+_SET_ASIDE = """
+    q.source_key = i.source_key and q.fingerprint = i.fingerprint and q.rules = :rules
+    and (q.reasons @> '[{"code": "interest_unclear"}]') = (i.interested is null)
+    and not (q.reasons @> '[{"code": "changed_at_missing"}]' and i.changed_at is not null)
+    and not (q.reasons @> '[{"code": "changed_at_in_future"}]'
+             and i.changed_at is distinct from cast(q.row ->> 'changed_at' as timestamptz))
+    -- rows of one moment are in a window together, or one of them is gone
+    and not (q.reasons @> '[{"code": "employee_id_conflict"}]'
+             and i.alone and i.changed_at is not null and i.changed_at <= :latest)
+"""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from o2o_registration import candidates
 from o2o_registration.errors import ConfigurationError
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -99,14 +100,16 @@ def advance_watermark(connection: sa.Connection, run_id: str) -> None:
 
 def open_run(connection: sa.Connection, run: Run) -> None:
     """Write the run's row, and forget what an earlier try of the same run had read."""
+    candidates.hold(connection, run.run_id)
     connection.execute(sa.text("delete from o2o.candidate where run_id = :run_id"), {"run_id": run.run_id})
     connection.execute(
         sa.text("""
-            insert into o2o.run_summary (run_id, kind, window_since, window_until, dry_run, contiguous)
-            values (:run_id, :kind, :since, :until, :dry_run, :contiguous)
+            -- not now(), which was before this run had its turn to read
+            insert into o2o.run_summary (run_id, kind, window_since, window_until, dry_run, contiguous, started_at)
+            values (:run_id, :kind, :since, :until, :dry_run, :contiguous, clock_timestamp())
             on conflict (run_id) do update set
                 kind = excluded.kind, window_since = excluded.window_since, window_until = excluded.window_until,
-                dry_run = excluded.dry_run, contiguous = excluded.contiguous, started_at = now(),
+                dry_run = excluded.dry_run, contiguous = excluded.contiguous, started_at = excluded.started_at,
                 checked_at = null, settled_at = null,
                 extracted = 0, known = 0, quarantined = 0, registered = 0, withdrawn = 0
         """),

@@ -70,6 +70,12 @@ class Pipeline:
         changed = getattr(self.config.settings, section).model_copy(update=values)
         self.config = replace(self.config, settings=self.config.settings.model_copy(update={section: changed}))
 
+    def plans(self, **companies: str) -> None:
+        """Give more companies a bike plan in the mapping."""
+        mapping = self.config.mapping
+        changed = {**mapping.model_dump(), "bike_plans": {**mapping.bike_plans, **companies}}
+        self.config = replace(self.config, mapping=type(mapping).model_validate(changed))
+
     def hire(self, *people: dict[str, Any]) -> None:
         """Add HR rows; what is not named is a good row's."""
         with self.warehouse.begin() as connection:

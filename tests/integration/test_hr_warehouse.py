@@ -205,6 +205,25 @@ def test_a_row_that_hr_dates_in_the_future_is_registered_once_that_time_has_come
     assert pipeline.run().created == 1
 
 
+def test_a_date_that_is_years_ahead_is_set_aside_until_hr_mends_it_or_the_day_has_come(pipeline: Pipeline) -> None:
+    """2062 for 2026: it would be in no window for decades, and nobody would know. Read by a run of any window."""
+    pipeline.hire(person(1, changed_at=datetime(2062, 11, 1, tzinfo=UTC)), person(2))
+    summary = pipeline.run()
+    assert (summary.extracted, summary.quarantined, summary.created) == (2, 1, 1)
+    ((reasons,),) = pipeline.query("select reasons from o2o.quarantine")
+    assert [reason["code"] for reason in reasons] == ["changed_at_in_future"]
+    assert pipeline.run().known == 2
+    pipeline.mend("E1", bike_interest=True)
+    assert pipeline.run().created == 1
+
+
+def test_a_window_of_the_past_reads_no_row_that_changed_after_it(pipeline: Pipeline) -> None:
+    """A date counts as mistyped by the clock, not by the window."""
+    now = datetime.now(UTC)
+    pipeline.hire(person(1, changed_at=now - timedelta(days=20)), person(2))
+    assert pipeline.run(since=now - timedelta(days=30), until=now - timedelta(days=15)).extracted == 1
+
+
 def test_nothing_to_read_is_a_success(pipeline: Pipeline) -> None:
     """Most runs are like that."""
     summary: Any = pipeline.run()

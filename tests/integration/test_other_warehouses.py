@@ -246,6 +246,19 @@ def test_a_row_without_a_usable_date_of_change_is_named_and_not_lost(name: str, 
     assert summary.known + summary.quarantined + summary.registered == len(placeholders)
 
 
+def test_a_date_of_change_that_was_mistyped_into_the_future_is_named_and_not_lost(elsewhere: Elsewhere) -> None:
+    """Read by every run; one that is only a few days ahead waits for its day."""
+    days = (9, 2)
+    ahead = (datetime.now(UTC) + timedelta(days=number) for number in days)
+    elsewhere.hire(*(person(n, changed_at=at, bike_interest="yes") for n, at in zip(days, ahead, strict=True)))
+    summary = elsewhere.run(since=NOON, until=NOON + timedelta(minutes=5))
+    assert (summary.extracted, summary.quarantined) == (1, 1)
+    found = elsewhere.query("select source_key, reasons -> 0 ->> 'code' from o2o.quarantine")
+    assert found == [("E9", "changed_at_in_future")]
+    elsewhere.mend("E9", bike_interest="y")
+    assert elsewhere.run().created == 1
+
+
 def dates_of_change() -> Iterator[tuple[str, str, Any, str]]:
     """Kind, column type, what HR keeps for noon in UTC, and the manual's expression for it."""
     rows = re.findall(r"^\| ([^|]*) \| `([^|]*)` \| `?([^`|]*)`? \|$", MANUAL.split("## Dates of change")[1], re.M)

@@ -93,9 +93,7 @@ def test_a_mended_mapping_brings_quarantined_people_back(pipeline: Pipeline) -> 
     """HR need not touch the row when the mistake was ours."""
     pipeline.hire(person(1, company_code="HOOLI", changed_at=datetime.now(UTC) - timedelta(days=9)))
     assert pipeline.run().quarantined == 1
-    plans = {**pipeline.config.mapping.bike_plans, "hooli": "ACME-2026"}
-    mended = type(pipeline.config.mapping).model_validate({**pipeline.config.mapping.model_dump(), "bike_plans": plans})
-    pipeline.config = type(pipeline.config)(pipeline.config.settings, mended, pipeline.config.extract_sql)
+    pipeline.plans(hooli="ACME-2026")
     assert pipeline.run().created == 1
 
 
@@ -183,7 +181,8 @@ def test_a_window_begins_where_the_last_success_ended_minus_the_lookback(pipelin
 
 def test_the_same_row_twice_is_one_person_and_two_versions_are_none(pipeline: Pipeline) -> None:
     """A repetition is known; a contradiction is for HR to settle."""
-    pipeline.hire(person(1), person(1), person(2), person(2, last_name="Anders"))
+    then = datetime.now(UTC) - timedelta(minutes=1)
+    pipeline.hire(person(1), person(1), person(2, changed_at=then), person(2, last_name="Anders", changed_at=then))
     summary = pipeline.run()
     assert (summary.extracted, summary.known, summary.quarantined, summary.created) == (4, 1, 2, 1)
 

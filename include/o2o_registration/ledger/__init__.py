@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,6 +25,7 @@ __all__ = [
     "hand_over",
     "is_at",
     "owner",
+    "patiently",
     "revisions",
     "server",
     "upgrade",
@@ -32,6 +33,8 @@ __all__ = [
 
 LOCK_SECONDS = 20
 """How long a statement waits for a stranger's lock before it fails and says so."""
+STAGE_MINUTES = 30
+"""How long it waits for one that a run's stage may hold while it works on a million rows."""
 IDLE_MINUTES = 10
 """How long a process that stands still within a transaction may keep its locks."""
 
@@ -81,6 +84,13 @@ def _harden(connection: sa.Connection) -> None:
         " then set_config('synchronous_commit', 'on', true) end",
         (f"{LOCK_SECONDS}s", f"{IDLE_MINUTES}min"),
     ).close()
+
+
+def patiently(connection: sa.Connection, lock: str, **parameters: Any) -> None:
+    """Run a statement that locks what another stage, of this run or of another, may be at work on."""
+    connection.execute(sa.text(f"set local lock_timeout = '{STAGE_MINUTES}min'"))
+    connection.execute(sa.text(lock), parameters)
+    connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
 
 
 def upgrade(url: str | sa.URL, revision: str = "head") -> None:

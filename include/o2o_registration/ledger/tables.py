@@ -55,6 +55,7 @@ quarantine = Table(
     Column("email_key", Text),
     Column("row", JSONB, nullable=False),
     Column("reasons", JSONB, nullable=False, comment="[{code, words}]"),
+    # nor is the verdict of a dry run final
     Column("rules", Text, comment="fingerprint of the rules it failed; null when its whole batch was stopped"),
     Column("run_id", Text, nullable=False),
     Column("quarantined_at", _TIME, nullable=False, server_default=_NOW),

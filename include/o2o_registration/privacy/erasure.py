@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration import audit
+from o2o_registration import audit, candidates
 from o2o_registration.errors import CannotErase, ConfigurationError
 from o2o_registration.privacy import pseudonyms, reasons
 from o2o_registration.privacy.pseudonyms import PREFIX, Pseudonyms
@@ -166,22 +166,7 @@ def _erase_one(connection: sa.Connection, keys: Pseudonyms, employee_id: str, he
         """),
         whose,
     )
-    # a run that is not settled yet has counted the row, and goes on as if it had been known
-    connection.execute(
-        sa.text("""
-            with deleted as (
-                delete from o2o.candidate
-                where source_key = :id or source_key like 'row:%' and email_key = any(:emails)
-                returning run_id, reasons
-            ), counted as (
-                select run_id, count(*) as rows, count(reasons) as bad from deleted group by run_id
-            )
-            update o2o.run_summary s
-            set known = known + c.rows, quarantined = quarantined - case when checked_at is null then 0 else c.bad end
-            from counted c where s.run_id = c.run_id
-        """),
-        whose,
-    )
+    candidates.take_back(connection, "source_key = :id or source_key like 'row:%' and email_key = any(:emails)", whose)
     person = keys.person(employee_id)
     if not held.registered:
         _remember(connection, person, next(iter(sorted(held.emails)), ""))

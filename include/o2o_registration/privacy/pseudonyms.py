@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.errors import ConfigurationError, LedgerError
-from o2o_registration.ledger import LOCK_SECONDS
+from o2o_registration.ledger import patiently
 from o2o_registration.ledger.copying import copying
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,7 @@ def proved(connection: sa.Connection, key: str | None) -> Pseudonyms | None:
 
 def share(connection: sa.Connection) -> None:
     """Keep erasures away until the transaction ends; other stages and other runs are welcome."""
-    connection.execute(sa.text("set local lock_timeout = '30min'"))
-    connection.execute(sa.text("select pg_advisory_xact_lock_shared(hashtext('o2o_forget'))"))
-    connection.execute(sa.text(f"set local lock_timeout = '{LOCK_SECONDS}s'"))
+    patiently(connection, "select pg_advisory_xact_lock_shared(hashtext('o2o_forget'))")
 
 
 def exclude(connection: sa.Connection, seconds: float = WAIT_SECONDS) -> None:
