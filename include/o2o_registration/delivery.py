@@ -85,8 +85,10 @@ class Delivery:
     def stop(self) -> None:
         """Claim no more; calls under way get STOP_SECONDS and are recorded. From any thread or signal handler."""
         self._stop_early = True
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop_asked.set)
+        # a loop that is closed has nothing left to stop
+        with contextlib.suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop_asked.set)
 
     async def run(self) -> Delivered:
         """Deliver until nothing is due or o2o must not be called for long.

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.answers import STATUS, Answer, Outcome
-from o2o_registration.breaker import BreakerState
+from o2o_registration.breaker import MAX_OPEN_SECONDS, MIN_BUSY_SECONDS, BreakerState
 from o2o_registration.config import Settings
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 ORPHAN_MARGIN = timedelta(seconds=60)
 """An open attempt older than the longest call plus this belongs to a process that is gone: time enough to record."""
 MAX_BACKOFF_SECONDS = 6 * 3600
+MAX_FAILURES = 1000
+"""The count of failures in a row has an end: it is a small number in the ledger, and more of them mean nothing more."""
 LATE_SECONDS = 0.02
 """Who asks this much late may catch up, or the time of each question would be lost to the rate."""
 
@@ -132,11 +134,15 @@ class Outbox:
                     )
                     update o2o.registration r
                     set status = c.status, detail = c.detail, updated_at = now(),
-                        failures = case when c.outcome in ('not_sent', 'busy') then r.failures + 1 else 0 end,
+                        failures = case when c.outcome in ('not_sent', 'busy')
+                                        then least(r.failures, :max_failures - 1) + 1 else 0 end,
                         not_before = case
                             when c.status = 'in_doubt' then c.started_at + cast(:cool_down as interval)
                             when c.outcome = 'not_sent' and c.wait > 0 then now() + make_interval(
                                 secs => least(:max_backoff, c.wait * power(2, least(r.failures, 20))))
+                            -- as long as o2o asked for, and longer each time where that did not help
+                            when c.outcome = 'busy' then now() + make_interval(secs => greatest(
+                                c.wait, least(:max_busy, :min_busy * power(2, least(r.failures, 20)))))
                             else now() + make_interval(secs => coalesce(c.wait, 0)) end
                     from closed c
                     where r.employee_id = c.employee_id and r.attempt_id = c.id
@@ -146,6 +152,9 @@ class Outbox:
                     "answers": json.dumps([self._row(result) for result in results]),
                     "cool_down": self._settings.in_doubt.cool_down,
                     "max_backoff": MAX_BACKOFF_SECONDS,
+                    "max_failures": MAX_FAILURES,
+                    "min_busy": MIN_BUSY_SECONDS,
+                    "max_busy": MAX_OPEN_SECONDS,
                 },
             )
 

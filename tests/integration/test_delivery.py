@@ -259,3 +259,12 @@ def test_a_strangers_lock_is_an_error_and_not_a_task_that_hangs(
         with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
             pipeline.run()
     assert pipeline.run().created == 1
+
+
+def test_a_delivery_that_has_ended_may_be_stopped(pipeline: Pipeline) -> None:
+    """Whoever asks, a timer say, cannot know that it is over."""
+    pipeline.hire(person(1))
+    started: list[Delivery] = []
+    pipeline.on_start = started.append
+    pipeline.run()
+    started[0].stop()
