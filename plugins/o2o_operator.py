@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from o2o_registration.delivery import Delivered, Delivery
 
 ENDPOINT = "receiver/APIv3/user.create"
+RECORD_SECONDS = 25.0
+"""Time to record the last answers before the task's execution_timeout; calls under way have theirs before."""
 
 
 class O2OUserCreateOperator(Lineage, HttpOperator):
@@ -51,7 +56,8 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         self.shard = shard
         self.shards = shards
         self._delivery: Delivery | None = None
-        self._killed = False
+        self._patience: float | None = None
+        self._out_of_time = False
 
     def execute(self, context: Context) -> dict[str, int]:
         """Returns calls by outcome. Raises AirflowFailException where a retry cannot help."""
@@ -61,6 +67,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         from o2o_registration.outbox import Outbox
         from o2o_registration.shards import share
 
+        started = time.monotonic()
         params = context["params"]
         if params.get("dry_run"):
             self.log.info("Dry run: nobody is called")
@@ -70,14 +77,17 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
             settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
             outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
             hook = O2OHook(self.http_conn_id, settings.api.allowed_hosts)
-            delivered = deliver(
-                outbox,
-                lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
-                settings,
-                self._started,
-                self.http_conn_id,
-            )
+            with self._in_time(started, settings.delivery.call_seconds):
+                delivered = deliver(
+                    outbox,
+                    lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
+                    settings,
+                    self._started,
+                    self.http_conn_id,
+                )
             self._report(delivered)
+            if self._out_of_time:
+                self._say_unfinished(outbox.due())
         if delivered.waiting is not None:
             self.log.warning("o2o wants a pause of %.0f s (%s)", delivered.waiting, delivered.why)
             if self.shard == 0:
@@ -91,14 +101,48 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
 
     def on_kill(self) -> None:
         """Stop claiming; calls under way get a few seconds and are recorded, the rest stays pending."""
-        self._killed = True
+        from o2o_registration.delivery import STOP_SECONDS
+
+        self._stop(STOP_SECONDS)
+
+    def _stop(self, within: float) -> None:
+        self._patience = within
         if self._delivery is not None:
-            self._delivery.stop()
+            self._delivery.stop(within)
 
     def _started(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        if self._killed:
-            delivery.stop()
+        if self._patience is not None:
+            delivery.stop(self._patience)
+
+    @contextmanager
+    def _in_time(self, started: float, call_seconds: float) -> Iterator[None]:
+        """Within the block the delivery is stopped so early before the task's execution_timeout, whose exception
+        would leave it a few seconds only, that calls under way are answered and recorded."""
+        if self.execution_timeout is None:
+            yield
+            return
+        limit = self.execution_timeout.total_seconds()
+        before = min(call_seconds + RECORD_SECONDS, limit / 10)
+
+        def time_is_up() -> None:
+            self._out_of_time = True
+            self._stop(max(before - RECORD_SECONDS, before / 2))
+
+        timer = threading.Timer(limit - before - (time.monotonic() - started), time_is_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _say_unfinished(self, people: int) -> None:
+        self.log.warning(
+            "Not finished within the task's execution_timeout (%s): %d people stay pending; the next run sends them",
+            self.execution_timeout,
+            people,
+        )
 
     def _defer_for(self, seconds: float) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
