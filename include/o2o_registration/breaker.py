@@ -27,6 +27,13 @@ class BreakerState:
     openings: int = 0
     wait: float = 0.0
     detail: str | None = None
+    good: float | None = None
+    """Seconds since a good answer to whoever saves this; None: there was none."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it had been opened, after however many failures, and no good answer has closed it."""
+        return self.failures > 0 and self.openings > 0
 
 
 class Breaker:
@@ -48,7 +55,11 @@ class Breaker:
     ) -> None:
         state = state or BreakerState()
         self._limit, self._seconds, self._concurrency, self._clock = failures, seconds, concurrency, clock
-        self._failures, self._openings, self._detail = state.failures, state.openings, state.detail
+        # a shard opens it after fewer failures than we would; it is open all the same
+        self._failures = max(state.failures, failures) if state.is_open else state.failures
+        self._openings, self._detail = state.openings, state.detail
+        self.noted = False
+        self._good_at: float | None = None
         self._open_until = clock() + state.wait
         self._ramp = min(failures, concurrency)
 
@@ -77,12 +88,15 @@ class Breaker:
         return min(self._ramp, self._limit - self._failures) if self._failures else self._ramp
 
     def state(self) -> BreakerState:
-        return BreakerState(self._failures, self._openings, self.wait, self.detail)
+        good = None if self._good_at is None else self._clock() - self._good_at
+        return BreakerState(self._failures, self._openings, self.wait, self.detail, good)
 
     def note(self, answer: Answer) -> None:
         """Learn from one answer, in the order in which answers come."""
+        self.noted = True
         if answer.outcome in _GOOD:
             self._failures = self._openings = 0
+            self._good_at = self._clock()
             self._ramp = min(self._concurrency, self._ramp + 1)
         elif answer.outcome in _FAILURES:
             self._fail(answer.detail)

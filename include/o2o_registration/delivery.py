@@ -117,7 +117,8 @@ class Delivery:
             raise
         finally:
             await self._finish(recorder)
-            await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
+            if breaker.noted:
+                await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
         if self._stopped_by is not None:
             raise _STOPS[self._stopped_by.outcome](self._stopped_by.detail, self._connection_id)
         return Delivered(

@@ -260,19 +260,38 @@ class Outbox:
         return BreakerState(failures=row[0], openings=row[1], detail=row[2], wait=row[3])
 
     def save_breaker(self, state: BreakerState) -> None:
-        """Keep the breaker for the next run and for whoever asks why nothing is sent."""
+        """Keep the breaker for the next run and for whoever asks why nothing is sent.
+
+        Others deliver, too, and were told what we were not: a wait of theirs that ends later than ours stands, and so
+        do their failures, unless o2o gave us a good answer since. How long o2o itself asked for, nobody shortens.
+        """
         with self._ledger.begin() as connection:
+            # a statement of its own, so that the next one sees what somebody saved just before us
+            connection.execute(sa.text("select from o2o.delivery_state where id = 1 for update"))
             connection.execute(
                 sa.text("""
-                    update o2o.delivery_state
-                    set failures = :failures, openings = :openings, detail = :detail, updated_at = now(),
-                        wait_until = now() + make_interval(secs => :wait)
-                    where id = 1
+                    with seen as (
+                        select *, now() + make_interval(secs => :wait) as until,
+                               coalesce(updated_at < now() - make_interval(secs => :good), false) as closes
+                        from o2o.delivery_state where id = 1
+                    ), ours as (
+                        select *, until >= coalesce(wait_until, '-infinity') or closes and failures > 0 as counts
+                        from seen
+                    )
+                    update o2o.delivery_state s
+                    set failures = case when closes then :failures else greatest(s.failures, :failures) end,
+                        openings = case when closes then :openings else greatest(s.openings, :openings) end,
+                        detail = case when not counts then s.detail
+                                      when closes then :detail else coalesce(:detail, s.detail) end,
+                        wait_until = case when counts then until else s.wait_until end,
+                        updated_at = now()
+                    from ours where s.id = 1
                 """),
                 {
                     "failures": state.failures,
                     "openings": state.openings,
                     "detail": state.detail,
                     "wait": state.wait,
+                    "good": state.good,
                 },
             )
