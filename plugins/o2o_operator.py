@@ -18,7 +18,9 @@ from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from o2o_registration.config import Settings
     from o2o_registration.delivery import Delivered, Delivery
+    from o2o_registration.outbox import Outbox
 
 ENDPOINT = "receiver/APIv3/user.create"
 RECORD_SECONDS = 25.0
@@ -29,7 +31,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
     """Delivers the ledger's due registrations to o2o and records each answer.
 
     What is sent comes from the ledger, never from a template or XCom; what is returned are counts. Where o2o asks
-    for a long pause the task defers, and holds no worker meanwhile.
+    for a long pause one task defers, which holds no worker meanwhile; the others end.
 
     `client` says whose ledger and settings; `http_conn_id` is that client's, too.
 
@@ -61,9 +63,14 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Returns calls by outcome. Raises AirflowFailException where a retry cannot help."""
-        from o2o_hook import O2OHook
+        return self._run(context, resumes=False)
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, int]:
+        """After a deferral: whatever is due by now, by whichever run."""
+        return self._run(context, resumes=True)
+
+    def _run(self, context: Context, resumes: bool) -> dict[str, int]:
         from o2o_registration.config import load_config
-        from o2o_registration.delivery import deliver
         from o2o_registration.outbox import Outbox
         from o2o_registration.shards import share
 
@@ -76,28 +83,38 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
             config = load_config(client=self.client)
             settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
             outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
-            hook = O2OHook(self.http_conn_id, settings.api.allowed_hosts)
             with self._in_time(started, settings.delivery.call_seconds):
-                delivered = deliver(
-                    outbox,
-                    lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
-                    settings,
-                    self._started,
-                    self.http_conn_id,
-                )
+                delivered = self._deliver(outbox, settings)
             self._report(delivered)
-            if self._out_of_time:
-                self._say_unfinished(outbox.due())
-        if delivered.waiting is not None:
-            self.log.warning("o2o wants a pause of %.0f s (%s)", delivered.waiting, delivered.why)
-            if self.shard == 0:
-                self._defer_for(delivered.waiting)
-            self.log.info("The first of the %d tasks comes back; this one leaves the rest to it", self.shards)
+            defers = self._defers(delivered, outbox, resumes)
+            if not defers and (self._out_of_time or delivered.waiting is not None):
+                self.log.warning("%d people stay pending; the next run that may call o2o sends them", outbox.due())
+        if defers:
+            self._defer_for(delivered.waiting or 0.0)
         return {str(outcome): count for outcome, count in delivered.outcomes.items()}
 
-    def resume(self, context: Context, event: Any = None) -> dict[str, int]:
-        """After a deferral: whatever is due by now, by whichever run."""
-        return self.execute(context)
+    def _deliver(self, outbox: Outbox, settings: Settings) -> Delivered:
+        from o2o_hook import O2OHook
+        from o2o_registration.delivery import deliver
+
+        hook = O2OHook(self.http_conn_id, settings.api.allowed_hosts)
+        return deliver(
+            outbox,
+            lambda: hook.sender(self.endpoint or ENDPOINT, settings.delivery),
+            settings,
+            self._started,
+            self.http_conn_id,
+        )
+
+    def _defers(self, delivered: Delivered, outbox: Outbox, resumes: bool) -> bool:
+        """Whether this task waits for o2o, which holds one of the few runs that may be active: at most one does, and
+        HR goes on being read by the others."""
+        if delivered.waiting is None:
+            return False
+        until = datetime.now(UTC) + timedelta(seconds=delivered.waiting)
+        self.log.warning("o2o is left alone until %s UTC: %s", f"{until:%Y-%m-%d %H:%M:%S}", delivered.why)
+        was_told = resumes or delivered.calls > 0
+        return self.shard == 0 and was_told and not outbox.another_comes_back()
 
     def on_kill(self) -> None:
         """Stop claiming; calls under way get a few seconds and are recorded, the rest stays pending."""
@@ -126,6 +143,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         before = min(call_seconds + RECORD_SECONDS, limit / 10)
 
         def time_is_up() -> None:
+            self.log.warning("Not finished within the task's execution_timeout (%s)", self.execution_timeout)
             self._out_of_time = True
             self._stop(max(before - RECORD_SECONDS, before / 2))
 
@@ -136,13 +154,6 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
             yield
         finally:
             timer.cancel()
-
-    def _say_unfinished(self, people: int) -> None:
-        self.log.warning(
-            "Not finished within the task's execution_timeout (%s): %d people stay pending; the next run sends them",
-            self.execution_timeout,
-            people,
-        )
 
     def _defer_for(self, seconds: float) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 ORPHAN_MARGIN = timedelta(seconds=60)
 """An open attempt older than the longest call plus this belongs to a process that is gone: time enough to record."""
+RUN_LIVES = timedelta(hours=26)
+"""A run that began earlier and is not settled was ended from outside: the DAG's dagrun_timeout."""
 MAX_BACKOFF_SECONDS = 6 * 3600
 MAX_FAILURES = 1000
 """The count of failures in a row has an end: it is a small number in the ledger, and more of them mean nothing more."""
@@ -225,6 +227,22 @@ class Outbox:
                         or exists (select from o2o.attempt where closed_at is not null and not audited)
                 """),
                 {"resend": self._settings.in_doubt.policy == "resend", "age": self._orphan_age},
+            ).scalar_one()
+        return bool(found)
+
+    def another_comes_back(self) -> bool:
+        """Whether an older run that is not settled yet was put off by o2o: it waits, or is about to."""
+        with self._ledger.begin() as connection:
+            found = connection.execute(
+                sa.text("""
+                    select exists (
+                        select from o2o.run_summary other join o2o.run_summary mine on mine.run_id = :run_id
+                        where (other.started_at, other.run_id) < (mine.started_at, mine.run_id)
+                          and other.settled_at is null and other.started_at > now() - cast(:alive as interval)
+                          and exists (select from o2o.attempt t where t.run_id = other.run_id
+                                      and t.outcome in ('busy', 'not_sent', 'in_doubt')))
+                """),
+                {"run_id": self._run_id, "alive": RUN_LIVES},
             ).scalar_one()
         return bool(found)
 
