@@ -168,7 +168,7 @@ class Outbox:
             "attempt_id": result.attempt_id,
             "outcome": answer.outcome,
             "status": STATUS[answer.outcome],
-            "detail": answer.detail,
+            "detail": answer.whole,
             "http_status": answer.http_status,
             "response": answer.body,
             "milliseconds": answer.milliseconds,

@@ -217,6 +217,36 @@ def test_no_personal_data_and_no_token_in_any_log_line(pipeline: Pipeline, caplo
         assert secret.lower() not in caplog.text.lower()
 
 
+QUOTES = '{"error": "PersonnelNumber P1 is already used by Piet Peeters"}'
+
+
+@pytest.mark.parametrize(("http_status", "error"), [(500, None), (429, None), (401, "HTTP 401"), (404, "HTTP 404")])
+def test_o2os_words_are_for_the_ledger_alone(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture, http_status: int, error: str | None
+) -> None:
+    """They may quote somebody else; the logs, the exceptions and the breaker say the status."""
+    caplog.set_level(logging.DEBUG)
+    options = {"status": http_status, "body": QUOTES, "headers": {"Retry-After": "3600"}}
+    pipeline.simulator.add_fault("status", share=1, **options)
+    pipeline.settings("delivery", breaker_failures=1)
+    pipeline.hire(person(1))
+    said = ""
+    if error is None:
+        pipeline.run()
+        assert pipeline.last is not None
+        said += str(pipeline.last.why)
+        assert f"HTTP {http_status}" in said
+    else:
+        with pytest.raises(errors.DeliveryStopped, match=error) as caught:
+            pipeline.run()
+        said += str(caught.value)
+    said += caplog.text + str(pipeline.query("select detail from o2o.delivery_state"))
+    assert not [word for word in ("Piet", "P1", "already used") if word in said]
+    assert pipeline.query("select detail from o2o.attempt") == [
+        (f"HTTP {http_status}: PersonnelNumber [personal] is already used by Piet Peeters",)
+    ]
+
+
 def test_a_stopped_delivery_ends_in_time_with_nothing_left_open(pipeline: Pipeline) -> None:
     """Airflow kills 5 s after it asked: what has no answer by then is in doubt, the rest pending."""
     pipeline.settings("delivery", read_seconds=30.0, concurrency=4)

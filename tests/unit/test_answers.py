@@ -55,10 +55,28 @@ def test_retry_after_is_read_as_seconds_or_date_and_bounded(header: str | None, 
 
 
 def test_o2os_words_are_kept_without_personal_data() -> None:
-    """The detail goes to the audit and the logs."""
-    body = b'{"message": "Jane Johansson <jane@example.com> has no plan"}'
-    detail = read_answer(422, body, personal=("jane@example.com", "Jane", "Johansson")).detail
-    assert detail == "HTTP 422: [personal] [personal] <[e-mail]> has no plan"
+    """They go to the audit; to the logs goes what we say ourselves, for o2o may speak of somebody else."""
+    body = b'{"message": "Jane Johansson <jane@example.com> has the number of Piet Peeters"}'
+    answer = read_answer(422, body, personal=("jane@example.com", "Jane", "Johansson"))
+    assert answer.whole == "HTTP 422: [personal] [personal] <[e-mail]> has the number of Piet Peeters"
+    assert answer.detail == "HTTP 422"
+    assert "Piet" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "detail"),
+    [
+        (201, b"<html>Piet</html>", "HTTP 201: the answer is no JSON"),
+        (200, b'{"success": false, "result": "Piet"}', "HTTP 200: the answer does not say that the person is"),
+        (500, b'{"error": "Piet"}', "HTTP 500"),
+    ],
+)
+def test_what_we_say_of_an_answer_without_o2os_words_is_what_we_make_of_it(
+    status: int, body: bytes, detail: str
+) -> None:
+    answer = read_answer(status, body)
+    assert answer.detail.startswith(detail)
+    assert "Piet" not in answer.detail
 
 
 @given(st.text(I_LIKE, max_size=12), st.text(I_LIKE, min_size=1, max_size=3))
