@@ -156,18 +156,31 @@ def redact(text: str, *personal: str) -> str:
     """The text without e-mail addresses, the given personal values and control characters."""
     text = _E_MAIL.sub("[e-mail]", text)
     folded = _fold(text)
-    for value in sorted(filter(None, personal), key=len, reverse=True):
-        # a pattern per person costs more than the call: look before compiling one
-        if _fold(value) in folded:
-            text = re.sub(re.escape(value), "[personal]", text, flags=re.IGNORECASE)
-            folded = _fold(text)
+    # a pattern per person costs more than the call: look before compiling one
+    if found := {value for value in map(_fold, filter(None, personal)) if value in folded}:
+        text = _without(text, found)
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     return text.strip()
 
 
+def _without(text: str, values: set[str]) -> str:
+    """The text without the given folded values, the longer ones first."""
+    pieces = [_fold(character) for character in text]
+    # one character may fold to several, as a sharp s does: where each of them comes from
+    origin = [place for place, piece in enumerate(pieces) for _ in piece]
+    pattern = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True))
+    kept, done = [], 0
+    for match in re.finditer(pattern, "".join(pieces)):
+        first, last = origin[match.start()], origin[match.end() - 1]
+        if last >= done:
+            kept += [text[done:first], "[personal]"]
+            done = last + 1
+    return "".join([*kept, text[done:]])
+
+
 def _fold(text: str) -> str:
-    """Equal for whatever re.IGNORECASE takes for equal, which counts the Turkish i as one."""
+    """Equal for whatever differs in case alone, the Turkish i included."""
     return text.translate(_ONE_I).casefold()
 
 
