@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.operators.http import HttpOperator
 from o2o_connections import API_CONN_ID, ledger_engine
-from o2o_context import explained
+from o2o_context import employee_ids, explained
 from o2o_lineage import Lineage
 from o2o_links import RunPageLink
 from o2o_registration.clients import DEFAULT
@@ -82,7 +82,7 @@ class O2OUserCreateOperator(Lineage, HttpOperator):
         with explained(self.log, self.client):
             config = load_config(client=self.client)
             settings, ledger = share(config.settings, self.shards), ledger_engine(config.client)
-            outbox = Outbox(ledger, settings, context["dag_run"].run_id, tuple(params.get("employee_ids") or ()))
+            outbox = Outbox(ledger, settings, context["dag_run"].run_id, employee_ids(params))
             with self._in_time(started, settings.delivery.call_seconds):
                 delivered = self._deliver(outbox, settings)
             self._report(delivered)
