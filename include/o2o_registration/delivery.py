@@ -26,7 +26,7 @@ from o2o_registration.calling import Send, call
 from o2o_registration.config import Settings
 from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongCertificate, WrongToken
 from o2o_registration.outbox import Intent, Outbox, Result
-from o2o_registration.pace import Pace
+from o2o_registration.pace import Pace, Since
 from o2o_registration.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -153,13 +153,13 @@ class Delivery:
                 await self._call_ended()
                 await asyncio.sleep(GATHER_SECONDS)
                 continue
-            claimed_at = asyncio.get_running_loop().time()
+            asked = Since()
             claim = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
-            now = asyncio.get_running_loop().time()
-            self._pace.claimed(now, GATHER_SECONDS + now - claimed_at, self._outcomes.total())
+            now = time.monotonic()
+            self._pace.claimed(now, GATHER_SECONDS + now - asked.steady, self._outcomes.total())
             for intent in claim.intents:
-                self._start(intent, claimed_at, breaker)
-            if (pause := claimed_at + claim.pause - now) > 0:
+                self._start(intent, asked, breaker)
+            if (pause := asked.steady + claim.pause - now) > 0:
                 await self._sleep(pause)
             elif not claim.pause and not await self._more(recorder):
                 return None
@@ -198,15 +198,15 @@ class Delivery:
         await asyncio.wait({*self._calls, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
 
-    def _start(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
-        task = asyncio.create_task(self._call(intent, claimed_at, breaker))
+    def _start(self, intent: Intent, announced: Since, breaker: Breaker) -> None:
+        task = asyncio.create_task(self._call(intent, announced, breaker))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
-    async def _call(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
+    async def _call(self, intent: Intent, announced: Since, breaker: Breaker) -> None:
         waits = self._free.locked()
         async with self._free:
-            if why := self._why_not(claimed_at, waits and breaker.is_open):
+            if why := self._why_not(announced, waits and breaker.is_open):
                 answer = Answer(Outcome.NOT_SENT, f"not called: {why}")
             else:
                 answer = await self._answer(intent, breaker)
@@ -216,9 +216,9 @@ class Delivery:
         self._results.append(Result(intent.attempt_id, answer))
         self._news.set()
 
-    def _why_not(self, claimed_at: float, shut: bool) -> str | None:
+    def _why_not(self, announced: Since, shut: bool) -> str | None:
         """Why a call that was announced must not be made after all."""
-        if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
+        if announced.seconds > STALE_INTENT_SECONDS:
             return "the process was frozen since it announced the call"
         if self._stop_asked.is_set():
             return "the task was asked to stop"

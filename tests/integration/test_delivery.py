@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import errors, ledger
+from o2o_registration import errors, ledger, pace
 from o2o_registration.delivery import Delivery
+from o2o_registration.outbox import Outbox
 
 from tests.integration.conftest import Pipeline, person
 
@@ -245,6 +246,29 @@ def test_o2os_words_are_for_the_ledger_alone(
     assert pipeline.query("select detail from o2o.attempt") == [
         (f"HTTP {http_status}: PersonnelNumber [personal] is already used by Piet Peeters",)
     ]
+
+
+def test_a_call_that_was_announced_before_the_machine_was_suspended_is_not_made(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock that never jumps stands still meanwhile; the other tells that others may have given the call up."""
+    pipeline.hire(person(1))
+    jumped = [0.0]
+    claim = Outbox.claim
+
+    def suspended(self: Outbox, *arguments: Any) -> Any:
+        claimed = claim(self, *arguments)
+        if claimed.intents:
+            jumped[0] += 3600
+        return claimed
+
+    monkeypatch.setattr(Outbox, "claim", suspended)
+    monkeypatch.setattr(pace, "wall", lambda: time.time() + jumped[0])
+    assert (pipeline.run().calls, pipeline.mails()) == (1, [])
+    assert pipeline.query("select outcome, detail from o2o.attempt") == [
+        ("not_sent", "not called: the process was frozen since it announced the call")
+    ]
+    assert pipeline.statuses() == {"E1": "pending"}
 
 
 def test_a_stopped_delivery_ends_in_time_with_nothing_left_open(pipeline: Pipeline) -> None:
