@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from o2o_connections import ledger_engine
-from o2o_context import explained
+from o2o_context import employee_ids, explained
 from o2o_registration.clients import DEFAULT
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class ApproveLargeBatchOperator(ApprovalOperator):
         with explained(self.log, self.client):
             config = load_config(client=self.client)
             settings, ledger = config.settings, ledger_engine(config.client)
-            ids = tuple(context["params"]["employee_ids"] or ())
-            people = Outbox(ledger, settings, context["dag_run"].run_id, ids).due()
+            people = Outbox(ledger, settings, context["dag_run"].run_id, employee_ids(context["params"])).due()
             found = shards.plan(people, settings.delivery)
         if len(found) > 1:
             self.log.info("%d people: shared by %d post_users tasks", people, len(found))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from typing import Any
 MAX_RETRY_AFTER = 24 * 3600.0
 """Seconds. A longer Retry-After is more likely a mistake than a plan; nobody should wait a year for it."""
 MAX_WORDS = 300
+NO_JSON = "the answer is no JSON"
 NO_REGISTRATION = "the answer does not say that the person is registered"
 
 
@@ -79,14 +80,24 @@ READINGS = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back of one call: either a status with its (bounded) body, or none of both and the reason."""
+    """What came back of one call: either a status with its (bounded) body, or none of both and the reason.
+
+    `detail` is what we say of it ourselves, and may be logged. `words` are o2o's, without the person's own data: they
+    may quote other people, so that they go to the ledger and nowhere else.
+    """
 
     outcome: Outcome
     detail: str
     http_status: int | None = None
-    body: str | None = None
+    body: str | None = field(default=None, repr=False)
     retry_after: float | None = None
     milliseconds: int = 0
+    words: str = field(default="", repr=False)
+
+    @property
+    def whole(self) -> str:
+        """Both."""
+        return f"{self.detail}: {self.words}" if self.words else self.detail
 
 
 def read_answer(
@@ -112,12 +123,14 @@ def read_answer(
         ),
         Outcome.IN_DOUBT,
     )
+    unclear = outcome is Outcome.IN_DOUBT and 200 <= status < 300
     return Answer(
         outcome=outcome,
-        detail=_detail(outcome, status, document, personal),
+        detail=f"HTTP {status}" + (f": {NO_JSON if document is None else NO_REGISTRATION}" if unclear else ""),
         http_status=status,
         body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
         retry_after=seconds_to_wait(retry_after, now) if outcome is Outcome.BUSY else None,
+        words="" if unclear else redact(_words(document), *personal)[:MAX_WORDS],
     )
 
 
@@ -126,13 +139,6 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _detail(outcome: Outcome, status: int, document: Any, personal: tuple[str, ...]) -> str:
-    words = redact(_words(document), *personal)[:MAX_WORDS]
-    if outcome is Outcome.IN_DOUBT and 200 <= status < 300:
-        words = NO_REGISTRATION if document is not None else "the answer is no JSON"
-    return f"HTTP {status}" + (f": {words}" if words else "")
 
 
 def _words(document: Any) -> str:
@@ -153,21 +159,33 @@ def redact(text: str, *personal: str, whole_words: bool = False) -> str:
     """
     text = _E_MAIL.sub("[e-mail]", text)
     folded = fold(text)
-    for value in sorted(filter(None, personal), key=len, reverse=True):
-        # a pattern per person costs more than the call: look before compiling one
-        if fold(value) in folded:
-            pattern = re.escape(value)
-            if whole_words:
-                pattern = rf"(?<!\w){pattern}(?!\w)"
-            text = re.sub(pattern, "[personal]", text, flags=re.IGNORECASE)
-            folded = fold(text)
+    # a pattern per person costs more than the call: look before compiling one
+    if found := {value for value in map(fold, filter(None, personal)) if value in folded}:
+        text = _without(text, found, whole_words)
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     return text.strip()
 
 
+def _without(text: str, values: set[str], whole_words: bool) -> str:
+    """The text without the given folded values, the longer ones first."""
+    pieces = [fold(character) for character in text]
+    # one character may fold to several, as a sharp s does: where each of them comes from
+    origin = [place for place, piece in enumerate(pieces) for _ in piece]
+    pattern = "|".join(re.escape(value) for value in sorted(values, key=len, reverse=True))
+    if whole_words:
+        pattern = rf"(?<!\w)(?:{pattern})(?!\w)"
+    kept, done = [], 0
+    for match in re.finditer(pattern, "".join(pieces)):
+        first, last = origin[match.start()], origin[match.end() - 1]
+        if last >= done:
+            kept += [text[done:first], "[personal]"]
+            done = last + 1
+    return "".join([*kept, text[done:]])
+
+
 def fold(text: str) -> str:
-    """Equal for whatever re.IGNORECASE takes for equal, which counts the Turkish i as one."""
+    """Equal for whatever differs in case alone, the Turkish i included."""
     return text.translate(_ONE_I).casefold()
 
 

@@ -60,7 +60,7 @@ async def _exchange(send: Send, body: str, max_bytes: int) -> Answer:
             response.status,
             bytes(received[:max_bytes]),
             response.headers.get("Retry-After"),
-            personal=(user["Email"], user["FirstName"], user["LastName"], token),
+            personal=(user["Email"], user["FirstName"], user["LastName"], user.get("PersonnelNumber") or "", token),
         )
         answer = replace(answer, body=_without(token, answer.body or ""))
     finally:
@@ -68,7 +68,7 @@ async def _exchange(send: Send, body: str, max_bytes: int) -> Answer:
         response.close()
     if whole or answer.outcome not in (Outcome.CREATED, Outcome.EXISTING):
         return answer
-    return replace(answer, outcome=Outcome.IN_DOUBT, detail=f"the answer is longer than {max_bytes} bytes")
+    return replace(answer, outcome=Outcome.IN_DOUBT, detail=f"the answer is longer than {max_bytes} bytes", words="")
 
 
 def _without(token: str, body: str) -> str:

@@ -11,19 +11,22 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from o2o_registration import beside
 from o2o_registration.answers import STOPS_RUN, Answer, Outcome
 from o2o_registration.breaker import Breaker
 from o2o_registration.calling import Send, call
 from o2o_registration.config import Settings
 from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongCertificate, WrongToken
 from o2o_registration.outbox import Intent, Outbox, Result
-from o2o_registration.pace import Pace
+from o2o_registration.pace import Pace, Since
 from o2o_registration.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ MIN_PAUSE = 0.05
 """Seconds between looks at a ledger whose people are due but locked by another run."""
 STOP_SECONDS = 3.5
 """How long calls under way may still take once we are asked to stop: Airflow kills a task 5 s after asking."""
+HURRY_SECONDS = 0.1
+"""How soon it is noticed that somebody who stops us cannot wait as long as whoever did before."""
 RECORD_TRIES = (0.5, 1, 2, 4, 8, 15, 30)
 """Seconds between tries to record answers while the ledger is away; the answers are all we have."""
 _STOPS: dict[Outcome, type[DeliveryStopped]] = {
@@ -67,8 +72,9 @@ class Delivered:
 class Delivery:
     """Delivers what is due in the ledger. One instance, one run of the event loop."""
 
-    def __init__(self, outbox: Outbox, send: Send, settings: Settings, connection_id: str = "o2o_api") -> None:
-        self._outbox, self._send, self._settings = outbox, send, settings.delivery
+    def __init__(self, outbox: Outbox, settings: Settings, connection_id: str = "o2o_api") -> None:
+        self._outbox, self._settings = outbox, settings.delivery
+        self._send: Send
         self._connection_id = connection_id
         self._burst = max(1, int(settings.delivery.calls_per_second * LIMITER_SLICE))
         self._outcomes: Counter[Outcome] = Counter()
@@ -78,23 +84,25 @@ class Delivery:
         self._results: list[Result] = []
         self._news = asyncio.Event()
         self._stop_asked = asyncio.Event()
-        self._stop_early = False
+        self._deadline = math.inf
         self._stopped_by: Answer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def stop(self) -> None:
-        """Claim no more; calls under way get STOP_SECONDS and are recorded. From any thread or signal handler."""
-        self._stop_early = True
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop_asked.set)
+    def stop(self, within: float = STOP_SECONDS) -> None:
+        """Claim no more; calls under way get `within` seconds and are recorded. From any thread or signal handler."""
+        self._deadline = min(self._deadline, time.monotonic() + within)
+        # a loop that is closed has nothing left to stop
+        with contextlib.suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop_asked.set)
 
-    async def run(self) -> Delivered:
-        """Deliver until nothing is due or o2o must not be called for long.
+    async def run(self, send: Send) -> Delivered:
+        """Deliver by `send` until nothing is due or o2o must not be called for long.
 
         Raises DeliveryStopped when every call would fail, LedgerError when answers cannot be kept.
         """
-        self._loop = asyncio.get_running_loop()
-        if self._stop_early:
+        self._loop, self._send = asyncio.get_running_loop(), send
+        if self._deadline < math.inf:
             self._stop_asked.set()
         recovered = await asyncio.to_thread(self._outbox.recover)
         resent = await asyncio.to_thread(self._outbox.resend_doubtful)
@@ -105,11 +113,12 @@ class Delivery:
         try:
             waiting = await self._claim_all(breaker, recorder)
         except asyncio.CancelledError:
-            self._stop_asked.set()
+            self.stop()
             raise
         finally:
             await self._finish(recorder)
-            await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
+            if breaker.noted:
+                await asyncio.to_thread(self._outbox.save_breaker, breaker.state())
         if self._stopped_by is not None:
             raise _STOPS[self._stopped_by.outcome](self._stopped_by.detail, self._connection_id)
         return Delivered(
@@ -144,13 +153,13 @@ class Delivery:
                 await self._call_ended()
                 await asyncio.sleep(GATHER_SECONDS)
                 continue
-            claimed_at = asyncio.get_running_loop().time()
+            asked = Since()
             claim = await asyncio.to_thread(self._outbox.claim, room, breaker.is_open)
-            now = asyncio.get_running_loop().time()
-            self._pace.claimed(now, GATHER_SECONDS + now - claimed_at, self._outcomes.total())
+            now = time.monotonic()
+            self._pace.claimed(now, GATHER_SECONDS + now - asked.steady, self._outcomes.total())
             for intent in claim.intents:
-                self._start(intent, claimed_at, breaker)
-            if (pause := claimed_at + claim.pause - now) > 0:
+                self._start(intent, asked, breaker)
+            if (pause := asked.steady + claim.pause - now) > 0:
                 await self._sleep(pause)
             elif not claim.pause and not await self._more(recorder):
                 return None
@@ -189,28 +198,27 @@ class Delivery:
         await asyncio.wait({*self._calls, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
 
-    def _start(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
-        task = asyncio.create_task(self._call(intent, claimed_at, breaker))
+    def _start(self, intent: Intent, announced: Since, breaker: Breaker) -> None:
+        task = asyncio.create_task(self._call(intent, announced, breaker))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
-    async def _call(self, intent: Intent, claimed_at: float, breaker: Breaker) -> None:
+    async def _call(self, intent: Intent, announced: Since, breaker: Breaker) -> None:
         waits = self._free.locked()
         async with self._free:
-            if why := self._why_not(claimed_at, waits and breaker.is_open):
+            if why := self._why_not(announced, waits and breaker.is_open):
                 answer = Answer(Outcome.NOT_SENT, f"not called: {why}")
             else:
-                answer = await self._answer(intent)
-                breaker.note(answer)
+                answer = await self._answer(intent, breaker)
         if answer.outcome in STOPS_RUN:
             self._stopped_by = answer
         self._outcomes[answer.outcome] += 1
         self._results.append(Result(intent.attempt_id, answer))
         self._news.set()
 
-    def _why_not(self, claimed_at: float, shut: bool) -> str | None:
+    def _why_not(self, announced: Since, shut: bool) -> str | None:
         """Why a call that was announced must not be made after all."""
-        if asyncio.get_running_loop().time() - claimed_at > STALE_INTENT_SECONDS:
+        if announced.seconds > STALE_INTENT_SECONDS:
             return "the process was frozen since it announced the call"
         if self._stop_asked.is_set():
             return "the task was asked to stop"
@@ -218,12 +226,15 @@ class Delivery:
             return "o2o began to fail since it was announced"
         return None
 
-    async def _answer(self, intent: Intent) -> Answer:
+    async def _answer(self, intent: Intent, breaker: Breaker) -> Answer:
+        limits = self._settings.call_seconds, self._settings.max_answer_bytes
         try:
-            return await call(self._send, intent.body, self._settings.call_seconds, self._settings.max_answer_bytes)
+            answer = await call(self._send, intent.body, *limits)
         except asyncio.CancelledError:
-            # only _finish cancels a call, and then waits for what is said here
+            # only _finish cancels a call, and then waits for what is said here; it is nothing about o2o
             return Answer(Outcome.IN_DOUBT, "given up: the task was stopped before the answer came")
+        breaker.note(answer)
+        return answer
 
     async def _record_all(self, breaker: Breaker, progress: Progress) -> None:
         was_open = breaker.is_open
@@ -272,14 +283,14 @@ class Delivery:
             await asyncio.sleep(0.01)
 
     async def _finish(self, recorder: asyncio.Task[None]) -> None:
-        """Let calls under way end, which takes `call_seconds` at most (STOP_SECONDS when asked to stop), and
-        record them all."""
+        """Let calls under way end, which takes `call_seconds` at most (less when asked to stop), and record them
+        all."""
         if self._calls:
             log.info("Waiting for %d calls under way", len(self._calls))
         while self._calls and not self._stop_asked.is_set():
             await self._call_ended()
-        if self._calls:
-            await asyncio.wait(set(self._calls), timeout=STOP_SECONDS)
+        while self._calls and (left := self._deadline - time.monotonic()) > 0:
+            await asyncio.wait(set(self._calls), timeout=min(left, HURRY_SECONDS))
         for late in set(self._calls):
             late.cancel()
         if self._calls:
@@ -303,16 +314,16 @@ def deliver(
 
     `connection_id` is the Airflow connection to mend where o2o accepts none of our calls.
     """
+    delivery = Delivery(outbox, settings, connection_id)
+    on_start(delivery)
 
     async def main() -> Delivered:
         async with send() as session:
-            delivery = Delivery(outbox, session, settings, connection_id)
-            on_start(delivery)
-            return await delivery.run()
+            return await delivery.run(session)
 
     # Airflow's million objects outlive us: looking through them for garbage stops all calls for a tenth of a second
     gc.freeze()
     try:
-        return asyncio.run(main())
+        return beside.run(main, delivery.stop)
     finally:
         gc.unfreeze()

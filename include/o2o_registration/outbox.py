@@ -12,14 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration.answers import STATUS, Answer, Outcome
-from o2o_registration.breaker import BreakerState
+from o2o_registration.breaker import MAX_OPEN_SECONDS, MIN_BUSY_SECONDS, BreakerState
 from o2o_registration.config import Settings
 
 log = logging.getLogger(__name__)
 
 ORPHAN_MARGIN = timedelta(seconds=60)
 """An open attempt older than the longest call plus this belongs to a process that is gone: time enough to record."""
+RUN_LIVES = timedelta(hours=26)
+"""A run that began earlier and is not settled was ended from outside: the DAG's dagrun_timeout."""
 MAX_BACKOFF_SECONDS = 6 * 3600
+MAX_FAILURES = 1000
+"""The count of failures in a row has an end: it is a small number in the ledger, and more of them mean nothing more."""
 LATE_SECONDS = 0.02
 """Who asks this much late may catch up, or the time of each question would be lost to the rate."""
 
@@ -132,11 +136,15 @@ class Outbox:
                     )
                     update o2o.registration r
                     set status = c.status, detail = c.detail, updated_at = now(),
-                        failures = case when c.outcome in ('not_sent', 'busy') then r.failures + 1 else 0 end,
+                        failures = case when c.outcome in ('not_sent', 'busy')
+                                        then least(r.failures, :max_failures - 1) + 1 else 0 end,
                         not_before = case
                             when c.status = 'in_doubt' then c.started_at + cast(:cool_down as interval)
                             when c.outcome = 'not_sent' and c.wait > 0 then now() + make_interval(
                                 secs => least(:max_backoff, c.wait * power(2, least(r.failures, 20))))
+                            -- as long as o2o asked for, and longer each time where that did not help
+                            when c.outcome = 'busy' then now() + make_interval(secs => greatest(
+                                c.wait, least(:max_busy, :min_busy * power(2, least(r.failures, 20)))))
                             else now() + make_interval(secs => coalesce(c.wait, 0)) end
                     from closed c
                     where r.employee_id = c.employee_id and r.attempt_id = c.id
@@ -146,6 +154,9 @@ class Outbox:
                     "answers": json.dumps([self._row(result) for result in results]),
                     "cool_down": self._settings.in_doubt.cool_down,
                     "max_backoff": MAX_BACKOFF_SECONDS,
+                    "max_failures": MAX_FAILURES,
+                    "min_busy": MIN_BUSY_SECONDS,
+                    "max_busy": MAX_OPEN_SECONDS,
                 },
             )
 
@@ -157,7 +168,7 @@ class Outbox:
             "attempt_id": result.attempt_id,
             "outcome": answer.outcome,
             "status": STATUS[answer.outcome],
-            "detail": answer.detail,
+            "detail": answer.whole,
             "http_status": answer.http_status,
             "response": answer.body,
             "milliseconds": answer.milliseconds,
@@ -219,6 +230,22 @@ class Outbox:
             ).scalar_one()
         return bool(found)
 
+    def another_comes_back(self) -> bool:
+        """Whether an older run that is not settled yet was put off by o2o: it waits, or is about to."""
+        with self._ledger.begin() as connection:
+            found = connection.execute(
+                sa.text("""
+                    select exists (
+                        select from o2o.run_summary other join o2o.run_summary mine on mine.run_id = :run_id
+                        where (other.started_at, other.run_id) < (mine.started_at, mine.run_id)
+                          and other.settled_at is null and other.started_at > now() - cast(:alive as interval)
+                          and exists (select from o2o.attempt t where t.run_id = other.run_id
+                                      and t.outcome in ('busy', 'not_sent', 'in_doubt')))
+                """),
+                {"run_id": self._run_id, "alive": RUN_LIVES},
+            ).scalar_one()
+        return bool(found)
+
     def due(self) -> int:
         """People that could be called now."""
         return self._scalar("select count(*) from o2o.registration where {mine} and not_before <= now()") or 0
@@ -251,19 +278,38 @@ class Outbox:
         return BreakerState(failures=row[0], openings=row[1], detail=row[2], wait=row[3])
 
     def save_breaker(self, state: BreakerState) -> None:
-        """Keep the breaker for the next run and for whoever asks why nothing is sent."""
+        """Keep the breaker for the next run and for whoever asks why nothing is sent.
+
+        Others deliver, too, and were told what we were not: a wait of theirs that ends later than ours stands, and so
+        do their failures, unless o2o gave us a good answer since. How long o2o itself asked for, nobody shortens.
+        """
         with self._ledger.begin() as connection:
+            # a statement of its own, so that the next one sees what somebody saved just before us
+            connection.execute(sa.text("select from o2o.delivery_state where id = 1 for update"))
             connection.execute(
                 sa.text("""
-                    update o2o.delivery_state
-                    set failures = :failures, openings = :openings, detail = :detail, updated_at = now(),
-                        wait_until = now() + make_interval(secs => :wait)
-                    where id = 1
+                    with seen as (
+                        select *, now() + make_interval(secs => :wait) as until,
+                               coalesce(updated_at < now() - make_interval(secs => :good), false) as closes
+                        from o2o.delivery_state where id = 1
+                    ), ours as (
+                        select *, until >= coalesce(wait_until, '-infinity') or closes and failures > 0 as counts
+                        from seen
+                    )
+                    update o2o.delivery_state s
+                    set failures = case when closes then :failures else greatest(s.failures, :failures) end,
+                        openings = case when closes then :openings else greatest(s.openings, :openings) end,
+                        detail = case when not counts then s.detail
+                                      when closes then :detail else coalesce(:detail, s.detail) end,
+                        wait_until = case when counts then until else s.wait_until end,
+                        updated_at = now()
+                    from ours where s.id = 1
                 """),
                 {
                     "failures": state.failures,
                     "openings": state.openings,
                     "detail": state.detail,
                     "wait": state.wait,
+                    "good": state.good,
                 },
             )

@@ -1,6 +1,10 @@
-"""How far ahead of the calls the ledger is asked for people."""
+"""How far ahead of the calls the ledger is asked for people, and how long ago that was."""
 
 from __future__ import annotations
+
+import time
+
+wall = time.time
 
 _NEWEST = 0.3
 """Weight of the newest measurement in the running mean: a few claims, and a change of o2o's pace is felt."""
@@ -28,3 +32,16 @@ class Pace:
             # a connection that falls free just after one claim began waits for the next to end
             self.ahead = min(self._limit, int(self._rate * 2 * seconds))
         self._looked = now, ended
+
+
+class Since:
+    """When something was done, by two clocks: one stands still while a virtual machine is suspended, the other may be
+    put back."""
+
+    def __init__(self) -> None:
+        self.steady, self._wall = time.monotonic(), wall()
+
+    @property
+    def seconds(self) -> float:
+        """The longer of what both say."""
+        return max(time.monotonic() - self.steady, wall() - self._wall)

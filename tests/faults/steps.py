@@ -46,7 +46,10 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Task:
-    """One try of one task of one run; `point` names where it kills itself, at its `nth` arrival there."""
+    """One try of one task of one run; `point` names where it kills itself, at its `nth` arrival there.
+
+    `resumes`: its `post` comes back after a deferral.
+    """
 
     step: str
     run_id: str
@@ -60,6 +63,7 @@ class Task:
     nth: int = 1
     sabotage: str | None = None
     user: str | None = None
+    resumes: bool = False
 
 
 def start(task: Task) -> BaseProcess:
@@ -176,7 +180,8 @@ def _run(task: Task) -> Any:
     if task.step == "load":
         return o2o_tasks.load_audit(OutletEventAccessors())
     operator = {"approve": ApproveLargeBatchOperator, "post": O2OUserCreateOperator}[task.step]
-    return operator(task_id=task.step).execute(get_current_context())
+    made = operator(task_id=task.step)
+    return (made.resume if task.resumes and task.step == "post" else made.execute)(get_current_context())
 
 
 def environment(ledger_url: str, simulator_url: str, token: str, config: Path, home: Path) -> dict[str, str]:

@@ -136,7 +136,7 @@ class World:
         """Let tasks that deferred come back."""
         tasks, self.deferred = self.deferred, []
         for task in tasks:
-            self.run(task, first="post")
+            self.run(replace(task, resumes=True), first="post")
 
     def drain(self, rounds: int = 15) -> None:
         """Runs and the time between them, until nothing is left that the pipeline would do by itself."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import errors, ledger
+from o2o_registration import errors, ledger, pace
 from o2o_registration.delivery import Delivery
+from o2o_registration.outbox import Outbox
 
 from tests.integration.conftest import Pipeline, person
 
@@ -217,6 +218,59 @@ def test_no_personal_data_and_no_token_in_any_log_line(pipeline: Pipeline, caplo
         assert secret.lower() not in caplog.text.lower()
 
 
+QUOTES = '{"error": "PersonnelNumber P1 is already used by Piet Peeters"}'
+
+
+@pytest.mark.parametrize(("http_status", "error"), [(500, None), (429, None), (401, "HTTP 401"), (404, "HTTP 404")])
+def test_o2os_words_are_for_the_ledger_alone(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture, http_status: int, error: str | None
+) -> None:
+    """They may quote somebody else; the logs, the exceptions and the breaker say the status."""
+    caplog.set_level(logging.DEBUG)
+    options = {"status": http_status, "body": QUOTES, "headers": {"Retry-After": "3600"}}
+    pipeline.simulator.add_fault("status", share=1, **options)
+    pipeline.settings("delivery", breaker_failures=1)
+    pipeline.hire(person(1))
+    said = ""
+    if error is None:
+        pipeline.run()
+        assert pipeline.last is not None
+        said += str(pipeline.last.why)
+        assert f"HTTP {http_status}" in said
+    else:
+        with pytest.raises(errors.DeliveryStopped, match=error) as caught:
+            pipeline.run()
+        said += str(caught.value)
+    said += caplog.text + str(pipeline.query("select detail from o2o.delivery_state"))
+    assert not [word for word in ("Piet", "P1", "already used") if word in said]
+    assert pipeline.query("select detail from o2o.attempt") == [
+        (f"HTTP {http_status}: PersonnelNumber [personal] is already used by Piet Peeters",)
+    ]
+
+
+def test_a_call_that_was_announced_before_the_machine_was_suspended_is_not_made(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock that never jumps stands still meanwhile; the other tells that others may have given the call up."""
+    pipeline.hire(person(1))
+    jumped = [0.0]
+    claim = Outbox.claim
+
+    def suspended(self: Outbox, *arguments: Any) -> Any:
+        claimed = claim(self, *arguments)
+        if claimed.intents:
+            jumped[0] += 3600
+        return claimed
+
+    monkeypatch.setattr(Outbox, "claim", suspended)
+    monkeypatch.setattr(pace, "wall", lambda: time.time() + jumped[0])
+    assert (pipeline.run().calls, pipeline.mails()) == (1, [])
+    assert pipeline.query("select outcome, detail from o2o.attempt") == [
+        ("not_sent", "not called: the process was frozen since it announced the call")
+    ]
+    assert pipeline.statuses() == {"E1": "pending"}
+
+
 def test_a_stopped_delivery_ends_in_time_with_nothing_left_open(pipeline: Pipeline) -> None:
     """Airflow kills 5 s after it asked: what has no answer by then is in doubt, the rest pending."""
     pipeline.settings("delivery", read_seconds=30.0, concurrency=4)
@@ -259,3 +313,12 @@ def test_a_strangers_lock_is_an_error_and_not_a_task_that_hangs(
         with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
             pipeline.run()
     assert pipeline.run().created == 1
+
+
+def test_a_delivery_that_has_ended_may_be_stopped(pipeline: Pipeline) -> None:
+    """Whoever asks, a timer say, cannot know that it is over."""
+    pipeline.hire(person(1))
+    started: list[Delivery] = []
+    pipeline.on_start = started.append
+    pipeline.run()
+    started[0].stop()

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from o2o_registration import fuse
+from o2o_registration.breaker import BreakerState
 from o2o_registration.config import Settings
 
 DAYS = 30
@@ -46,7 +47,7 @@ def overview(ledger: sa.Engine, settings: Settings) -> dict[str, Any]:
             "losses": [asdict(loss) for loss in _losses(connection)],
             "days": _days(connection),
             "oldest": _oldest(connection),
-            "breaker": _breaker(connection, settings),
+            "breaker": _breaker(connection),
             "fuse": {"limit": fuse.limit(settings.fuse, usual), "usual": usual, "held": statuses.get("held", 0)},
             "runs": runs(connection),
         }
@@ -119,13 +120,12 @@ def _oldest(connection: sa.Connection) -> dict[str, str | None]:
     return {"pending": moment(row.pending), "in_doubt": moment(row.in_doubt)}
 
 
-def _breaker(connection: sa.Connection, settings: Settings) -> dict[str, Any]:
+def _breaker(connection: sa.Connection) -> dict[str, Any]:
     row = connection.execute(
-        sa.text("select failures, detail, wait_until, wait_until > now() as waiting from o2o.delivery_state")
+        sa.text("select failures, openings, detail, wait_until, wait_until > now() as waiting from o2o.delivery_state")
     ).one()
-    is_open = row.failures >= settings.delivery.breaker_failures
     return {
-        "open": is_open,
+        "open": BreakerState(row.failures, row.openings).is_open,
         "failures": row.failures,
         "waiting_until": moment(row.wait_until) if row.waiting else None,
         "detail": row.detail,
