@@ -52,9 +52,11 @@ def build(ledger: sa.Engine, config: Config, run_id: str, dry_run: bool = False,
         patiently(connection, "select pg_advisory_xact_lock(hashtext('o2o_build'))")
         _stage(connection, config, run_id, keys)
         forgotten = _drop_forgotten(connection) if keys else 0
-        taken = _quarantine_taken(connection, config, run_id)
+        taken = _refuse_taken(connection, run_id)
         staged = connection.scalar(sa.text("select count(*) from built")) or 0
         registered = _upsert(connection, run_id)
+        if taken:
+            quarantine(connection, run_id, config.mapping.fingerprint)
         result = Built(registered, staged + forgotten - registered, taken, _shown(connection))
         if dry_run:
             transaction.rollback()
@@ -149,10 +151,10 @@ def _drop_forgotten(connection: sa.Connection) -> int:
     return dropped
 
 
-def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) -> int:
+def _refuse_taken(connection: sa.Connection, run_id: str) -> int:
     """An overlapping run may have registered the address since the check."""
     reason = [{"code": "email_taken", "words": "Another employee is registered with this e-mail address."}]
-    moved = connection.execute(
+    return connection.execute(
         sa.text("""
             with taken as (
                 delete from built b
@@ -167,9 +169,6 @@ def _quarantine_taken(connection: sa.Connection, config: Config, run_id: str) ->
         """),
         {"reason": json.dumps(reason), "run_id": run_id},
     ).rowcount
-    if moved:
-        quarantine(connection, run_id, config.mapping.fingerprint)
-    return moved
 
 
 def _upsert(connection: sa.Connection, run_id: str) -> int:

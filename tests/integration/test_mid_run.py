@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from o2o_registration import building, checking, extract, fuse
+from o2o_registration import audit, building, checking, extract, fuse
 from o2o_registration.errors import ConfigurationError
 
 from tests.integration.conftest import Pipeline, person
@@ -32,6 +32,21 @@ def test_a_run_that_is_posting_sends_nobody_whom_another_run_has_not_weighed_yet
     assert pipeline.post(posting).calls == 0
     fuse.approve(pipeline.ledger, large.run_id, "somebody")
     assert pipeline.post(large).calls == 5
+
+
+def test_an_address_that_another_run_registers_between_check_and_build_is_set_aside(pipeline: Pipeline) -> None:
+    """Both found it free; the second to build has the reason in the quarantine, and its numbers add up."""
+    runs = []
+    for number in (1, 2):
+        pipeline.hire(person(number, work_email="same@example.com"))
+        runs.append(pipeline.read(employee_ids=(f"E{number}",)))
+    for run in runs:
+        assert checking.check(pipeline.ledger, pipeline.config, run.run_id).bad == 0
+    first, second = (building.build(pipeline.ledger, pipeline.config, run.run_id) for run in runs)
+    assert (first.registered, second.registered, second.quarantined) == (1, 0, 1)
+    assert audit.settle(pipeline.ledger, runs[1].run_id).quarantined == 1
+    found = pipeline.query("select source_key, reasons -> 0 ->> 'code' from o2o.quarantine")
+    assert found == [("E2", "email_taken")]
 
 
 @pytest.fixture(scope="module", autouse=True)
