@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from demo.postgres import PostgresServer
 
 from tests.faults.__main__ import servers
 from tests.faults.steps import Exit
@@ -16,10 +17,16 @@ pytestmark = pytest.mark.integration
 HOURS = 6 * 3600
 
 
+@pytest.fixture(scope="module")
+def place() -> Iterator[tuple[PostgresServer, Path]]:
+    with servers() as found:
+        yield found
+
+
 @pytest.fixture
-def asked() -> Iterator[World]:
+def asked(place: tuple[PostgresServer, Path]) -> Iterator[World]:
     """A run has called two people, and o2o has asked it for six hours."""
-    with servers() as (postgres, folder), world(postgres, folder, seed=1) as made:
+    with world(*place, seed=1) as made:
         made.settings(delivery={"concurrency": 1})
         made.simulator.add_fault("status", status=429, share=1, headers={"Retry-After": str(HOURS)})
         made.hire(2)
