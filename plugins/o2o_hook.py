@@ -12,7 +12,7 @@ from airflow.providers.http.hooks.http import HttpAsyncHook, SessionConfig
 from o2o_connections import API_CONN_ID, api, get_connection
 from o2o_registration.api import Api, trusted
 from o2o_registration.calling import Send
-from o2o_registration.config import DeliverySettings
+from o2o_registration.settings import DeliverySettings
 from yarl import URL
 
 KEEP_ALIVE_SECONDS = 4.0

@@ -11,7 +11,7 @@ from o2o_registration.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from o2o_registration.config import Notifier
+    from o2o_registration.settings import Notifier
 
 log = logging.getLogger("airflow.task")
 

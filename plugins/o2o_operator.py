@@ -19,9 +19,9 @@ from o2o_registration.clients import DEFAULT
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from o2o_hook import O2OHook
-    from o2o_registration.config import Settings
     from o2o_registration.delivery import Delivered, Delivery
     from o2o_registration.outbox import Outbox
+    from o2o_registration.settings import Settings
 
 ENDPOINT = "receiver/APIv3/user.create"
 RECORD_SECONDS = 25.0

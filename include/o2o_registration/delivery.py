@@ -23,11 +23,11 @@ from o2o_registration import beside
 from o2o_registration.answers import STOPS_RUN, Answer, Outcome
 from o2o_registration.breaker import Breaker
 from o2o_registration.calling import Send, call
-from o2o_registration.config import Settings
 from o2o_registration.errors import DeliveryStopped, LedgerError, WrongAddress, WrongCertificate, WrongToken
 from o2o_registration.outbox import Intent, Outbox, Result
 from o2o_registration.pace import Pace, Since
 from o2o_registration.progress import Progress
+from o2o_registration.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from o2o_registration.config import FuseSettings
+from o2o_registration.settings import FuseSettings
 
 ENOUGH_RUNS = 100
 """Fewer runs than this are no experience to compare with; then only the absolute limit counts."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from o2o_registration.answers import STATUS, Answer, Outcome
 from o2o_registration.breaker import MAX_OPEN_SECONDS, MIN_BUSY_SECONDS, BreakerState
-from o2o_registration.config import Settings
+from o2o_registration.settings import Settings
 
 log = logging.getLogger(__name__)
 

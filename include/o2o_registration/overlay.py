@@ -19,17 +19,13 @@ from o2o_registration.config import (
     ContractTypes,
     Languages,
     Mapping,
-    Model,
-    PrivacyDays,
-    Sections,
-    Settings,
-    Strict,
     explain,
     load_config,
     require_window,
     yaml_model,
 )
 from o2o_registration.errors import ConfigurationError
+from o2o_registration.settings import Model, PrivacyDays, Sections, Settings, Strict
 
 
 def _cron(text: str) -> str:

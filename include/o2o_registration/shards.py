@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from o2o_registration.config import DeliverySettings, Settings
+from o2o_registration.settings import DeliverySettings, Settings
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _call_before_commit() -> None:
 
 
 def _no_lookback() -> None:
-    from o2o_registration.config import WindowSettings
+    from o2o_registration.settings import WindowSettings
 
     WindowSettings.lookback = property(lambda _: timedelta(0))  # type: ignore[method-assign,assignment]
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from o2o_registration import actions, errors, fuse
 from o2o_registration.__main__ import URL, main
 from o2o_registration.actions import Action, Order
-from o2o_registration.config import FuseSettings
+from o2o_registration.settings import FuseSettings
 
 from tests.integration.conftest import Pipeline, person
 

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from o2o_registration import actions, audit, building, checking, errors, fuse
 from o2o_registration.actions import Action, Order
-from o2o_registration.config import PrivacySettings
 from o2o_registration.desk import people
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.retention import JOBS, forget, forget_pages
+from o2o_registration.settings import PrivacySettings
 
 from tests.integration.conftest import Pipeline, person
 

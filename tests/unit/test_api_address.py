@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from o2o_registration.api import Api, Given, host_name, hosts_of_the_environment, read, trusted
-from o2o_registration.config import Settings, config_dir, load_config
+from o2o_registration.config import config_dir, load_config
 from o2o_registration.errors import ConfigurationError
+from o2o_registration.settings import Settings
 
 TOKEN = "abc.DEF-123_~+/="
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from o2o_registration.config import DeliverySettings, Settings
+from o2o_registration.settings import DeliverySettings, Settings
 from o2o_registration.shards import Shard, plan, share
 
 SETTINGS = DeliverySettings(people_per_shard=100, max_shards=4)

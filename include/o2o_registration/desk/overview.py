@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from o2o_registration import fuse
 from o2o_registration.breaker import BreakerState
-from o2o_registration.config import Settings
+from o2o_registration.settings import Settings
 
 DAYS = 30
 RUNS = 20

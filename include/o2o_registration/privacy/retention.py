@@ -12,10 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from o2o_registration.config import PrivacySettings
 from o2o_registration.privacy import pseudonyms
 from o2o_registration.privacy.pseudonyms import Pseudonyms
 from o2o_registration.progress import Progress
+from o2o_registration.settings import PrivacySettings
 
 log = logging.getLogger(__name__)
 
