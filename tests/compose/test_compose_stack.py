@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 DAG = "o2o_register_interested_employees"
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 MANUAL = PROJECT / "docs" / "deploy.md"
+LEDGER = "o2o_ledger_demo"
 PEOPLE = 20_000
 SETTINGS: dict[str, dict[str, Any]] = {
     "delivery": {"calls_per_second": 800, "concurrency": 32},
@@ -48,7 +49,7 @@ class Company:
         password = (machine.secrets / "admin_password").read_text()
         self.api = AirflowApi(f"http://127.0.0.1:{machine.ports['api-server']}", "admin", password)
         self.warehouse = sa.create_engine(machine.databases["demo-warehouse"].url("hr_warehouse"))
-        self.ledger_url = machine.databases["postgres"].url("o2o_ledger_demo")
+        self.ledger_url = machine.databases["postgres"].url(LEDGER)
         self.ledger = sa.create_engine(self.ledger_url)
 
     def hire(self, people: int) -> None:
@@ -195,9 +196,9 @@ def test_the_runbooks_commands_are_typed_in_a_container(company: Company) -> Non
     (said,) = (company.machine.execute(*one) for one in typed)
     assert said.endswith("0 people held\n"), said
     ((service, line),) = re.findall(r"^docker compose exec -T (\S+) (pg_dump .*) > ", MANUAL.read_text(), re.M)
-    # Docker's PostgreSQL trusts whoever is in its container
-    password = (company.machine.secrets / "ledger_password").read_text()
-    assert "PGDMP" in company.machine.execute(service, f"PGPASSWORD={password} {line} | head --bytes=5")
+    # Docker's PostgreSQL trusts whoever is in its container; the demo's ledger is another than the real one
+    password, demo = (company.machine.secrets / "ledger_password").read_text(), line.replace("o2o_ledger", LEDGER)
+    assert "PGDMP" in company.machine.execute(service, f"PGPASSWORD={password} {demo} | head --bytes=5")
 
 
 def test_two_workers_share_a_large_batch_and_one_dies(company: Company) -> None:
