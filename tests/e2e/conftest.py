@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from demo.stack import Stack
+from demo.web import HttpError
 
 from tests.e2e.post import Post
 from tests.faults.__main__ import servers
@@ -43,8 +44,14 @@ class Live:
         return "\n".join(f"== {file.name} of {file.parent.name}\n{file.read_text()}" for file in files)
 
     def task(self, run: str, task_id: str) -> str | None:
-        """The state of one task."""
-        return next((task.state for task in self.stack.api.tasks(DAG, run) if task.task_id == task_id), None)
+        """The state of one task; None also where a busy machine answers too late."""
+        try:
+            tasks = self.stack.api.tasks(DAG, run)
+        except HttpError as error:
+            if error.status:
+                raise
+            return None
+        return next((task.state for task in tasks if task.task_id == task_id), None)
 
     def until(self, condition: Callable[[], Any], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds

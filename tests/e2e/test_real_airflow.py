@@ -29,10 +29,10 @@ def run_dir() -> Iterator[Path]:
 class Terminal:
     """Somebody who types make, with ports and a directory of the test's own."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, notes: Path) -> None:
         ports = {f"{name}_PORT": str(free_port()) for name in ("AIRFLOW", "PG", "SIMULATOR")}
         self._variables = [f"{name}={value}" for name, value in {**ports, "RUN_DIR": str(run_dir)}.items()]
-        self.said = run_dir.with_suffix(".said")
+        self.said = notes / "said"
 
     def starts(self, *words: str, said: Path | None = None) -> subprocess.Popen[bytes]:
         """What it says goes to a file, `said` unless another is named."""
@@ -45,7 +45,7 @@ class Terminal:
 
     def types(self, *words: str) -> str:
         """To its end. Returns what it said."""
-        said = self.said.with_suffix(".other")
+        said = self.said.with_name("said elsewhere")
         code = self.starts(*words, said=said).wait(400)
         assert code == 0, said.read_text()
         return said.read_text()
@@ -60,8 +60,8 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(run_dir: Path) -> Terminal:
-    return Terminal(run_dir)
+def terminal(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    return Terminal(run_dir, tmp_path_factory.mktemp("terminal"))
 
 
 def test_what_the_readme_types_registers_everybody_once(terminal: Terminal) -> None:
