@@ -36,8 +36,12 @@ class Terminal:
 
     def starts(self, *words: str, said: Path | None = None) -> subprocess.Popen[bytes]:
         """What it says goes to a file, `said` unless another is named."""
+        # not what the tests' own make was told
+        told = {"ARGS", "JOBS", "N", "PYTHON"}
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "O2O"))
+            name: value
+            for name, value in os.environ.items()
+            if name not in told and not name.startswith(("MAKE", "MFLAGS", "O2O"))
         }
         with open(said or self.said, "wb") as output:
             command = ["make", *words, *self._variables]
