@@ -26,6 +26,14 @@ COLUMNS = (
 )
 
 
+@pytest.fixture(scope="module")
+def airflow_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the files that it makes go to a folder of the tests; plugins' modules need it to be there first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        import airflow.sdk  # noqa: F401
+
+
 @pytest.fixture
 def warehouse(postgres: PostgresServer, ledger_url: str) -> Iterator[sa.Engine]:
     """The demo's HR table, empty, beside the ledger."""

@@ -17,6 +17,8 @@ from o2o_registration.errors import ConfigurationError
 
 from tests.integration.conftest import Pipeline, person
 
+pytestmark = pytest.mark.usefixtures("airflow_imported")
+
 
 def test_a_run_that_is_posting_sends_nobody_whom_another_run_has_not_weighed_yet(pipeline: Pipeline) -> None:
     """Or an older run's calls, or its cleared task, would carry a large batch past the fuse."""
@@ -47,14 +49,6 @@ def test_an_address_that_another_run_registers_between_check_and_build_is_set_as
     assert audit.settle(pipeline.ledger, runs[1].run_id).quarantined == 1
     found = pipeline.query("select source_key, reasons -> 0 ->> 'code' from o2o.quarantine")
     assert found == [("E2", "email_taken")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Imported where the files it makes go to a folder of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        import airflow.sdk  # noqa: F401
 
 
 @pytest.mark.parametrize(("step", "function"), [(extract, "_staged"), (building, "build_payload")])

@@ -16,15 +16,9 @@ from tests.integration.conftest import Pipeline, person
 from tests.integration.operators import Operators, deployed
 from tests.integration.test_rate_limit import ready
 
+pytestmark = pytest.mark.usefixtures("airflow_imported")
+
 PEOPLE = 400
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Imported where the files it makes go to a folder of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        import airflow.sdk  # noqa: F401
 
 
 @pytest.fixture
@@ -78,14 +72,17 @@ def test_an_exception_that_a_signal_raises_ends_the_delivery_as_a_request_to_sto
 
 
 def test_post_users_ends_by_itself_before_its_execution_timeout(
-    busy: tuple[Pipeline, Any], operators: Operators, capsys: pytest.CaptureFixture[str]
+    busy: tuple[Pipeline, Any],
+    operators: Operators,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Calls under way are answered, the rest stays pending, and the next run sends it."""
     pipeline, run = busy
     delivered = operators.post(run.run_id, seconds=8)
     assert_everybody_is_accounted_for(pipeline)
     assert delivered == {"created": len(pipeline.mails())}
-    assert f"{PEOPLE - len(pipeline.mails())} people stay pending" in capsys.readouterr().out
+    assert f"{PEOPLE - len(pipeline.mails())} people stay pending" in capsys.readouterr().out + caplog.text
     pipeline.simulator.clear_faults()
     pipeline.settings("delivery", calls_per_second=2000.0)
     operators.post(run.run_id, seconds=60)

@@ -23,13 +23,7 @@ from tests.integration.certificates import NOW, Authority
 from tests.integration.companys_proxy import Proxy
 from tests.integration.conftest import TOKEN, Pipeline, person
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Imported where the files it makes go to a folder of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        import airflow.sdk  # noqa: F401
+pytestmark = pytest.mark.usefixtures("airflow_imported")
 
 
 @pytest.fixture(scope="module")

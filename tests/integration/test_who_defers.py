@@ -10,13 +10,7 @@ from o2o_registration import audit, building, checking, fuse
 from tests.integration.conftest import Pipeline, person
 from tests.integration.operators import Operators, deployed
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Imported where the files it makes go to a folder of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        import airflow.sdk  # noqa: F401
+pytestmark = pytest.mark.usefixtures("airflow_imported")
 
 
 @pytest.fixture

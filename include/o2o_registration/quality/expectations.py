@@ -6,6 +6,7 @@ which reads letters of other scripts differently from Python.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -22,9 +23,7 @@ from o2o_registration.quality import values
 class _Question(ColumnMapMetricProvider):  # type: ignore[misc]
     """A metric that asks `answer` of each value; missing values never get here."""
 
-    @staticmethod
-    def answer(value: str) -> bool:
-        raise NotImplementedError
+    answer: Callable[[str], bool]
 
     @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column: pd.Series[Any], **_: object) -> pd.Series[Any]:  # noqa: N805
